@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""Turns a block of a config file into the frozen dataclass that owns its fields.
+
+The owner of the settings declares the dataclass; its ``__post_init__`` checks the values and
+raises `UserError`. Here only the names and the plain types are checked, the same way for the
+run's own keys and for every plugin's block.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from arcface_fair.errors import UserError
+
+Settings = TypeVar("Settings")
+
+
+def parse_block(settings_class: type[Settings], block: Mapping[str, Any], name: str) -> Settings:
+    """Builds ``settings_class`` from ``block``, the mapping that stands under ``config.NAME``.
+
+    Raises UserError for an unknown key (listing the known ones) and for a value of another type;
+    what ``settings_class`` itself refuses comes through unchanged.
+    """
+    if not isinstance(block, Mapping):
+        raise UserError(
+            f"config.{name} is {block!r}, expected a dict of settings; "
+            f"write config.{name} = dict(...)"
+        )
+    fields = {field.name: field for field in dataclasses.fields(settings_class)}  # type: ignore[arg-type]
+    for key in block:
+        if key not in fields:
+            raise UserError(_unknown_key(name, key, list(fields)))
+    hints = typing.get_type_hints(settings_class)
+    values = {key: _typed(value, hints[key], f"{name}.{key}") for key, value in block.items()}
+    return settings_class(**values)
+
+
+def _unknown_key(name: str, key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    advice = f"did you mean {near[0]!r}?" if near else "correct or remove it."
+    return f"config.{name} has no setting {key!r}; known: {', '.join(sorted(known))}. {advice}"
+
+
+def _typed(value: Any, hint: Any, dotted: str) -> Any:
+    """``value`` as the field wants it: ints count as floats, lists as tuples, None as itself."""
+    accepted = _plain_types(hint)
+    if float in accepted and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if tuple in accepted and isinstance(value, list):
+        return tuple(value)
+    fits = isinstance(value, tuple(accepted)) if accepted else True
+    if isinstance(value, bool) and accepted and bool not in accepted:
+        fits = False
+    if not fits:
+        names = " or ".join(sorted("None" if t is type(None) else t.__name__ for t in accepted))
+        raise UserError(f"{dotted} is {value!r}, expected {names}; correct the value")
+    return value
+
+
+def _plain_types(hint: Any) -> set[type]:
+    """The runtime classes a type hint admits; empty where anything goes."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        parts = [_plain_types(part) for part in typing.get_args(hint)]
+        return set().union(*parts) if all(parts) else set()
+    if origin is typing.Literal:
+        return {type(choice) for choice in typing.get_args(hint)}
+    if origin is not None:
+        return {origin}
+    return {hint} if isinstance(hint, type) else set()
+
+
+def check_choice(dotted: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises UserError unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise UserError(f"{dotted} is {value!r}, expected one of {', '.join(choices)}; choose one")
+
+
+def check_range(
+    dotted: str, value: float, low: float, high: float = float("inf"), *, open_low: bool = False
+) -> None:
+    """Raises UserError unless low <= value <= high (low < value with ``open_low``)."""
+    if not (low < value <= high if open_low else low <= value <= high):
+        lower = f"above {low:g}" if open_low else f"at least {low:g}"
+        upper = "" if high == float("inf") else f" and at most {high:g}"
+        raise UserError(f"{dotted} is {value:g}, expected {lower}{upper}; correct the value")
