@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from arcface_fair.errors import UserError
+
+
+@contextmanager
+def atomic_files(*paths: str | Path) -> Iterator[tuple[BinaryIO, ...]]:
+    """Binary files to write that get their names, all of them, when the block ends well.
+
+    Until then they lie beside their places under temporary names; they are removed if the block
+    raises. Missing parent folders are made. Raises UserError where a file cannot be written
+    (no permission, disk full, a folder in its place).
+    """
+    places = [Path(path) for path in paths]
+    drafts = [place.with_name(f".{place.name}.{os.getpid()}.part") for place in places]
+    try:
+        with ExitStack() as stack:
+            for place in places:
+                place.parent.mkdir(parents=True, exist_ok=True)
+            files = tuple(stack.enter_context(draft.open("wb")) for draft in drafts)
+            yield files
+            for file in files:
+                file.flush()
+                os.fsync(file.fileno())
+        for draft, place in zip(drafts, places, strict=True):
+            os.replace(draft, place)
+    except OSError as error:
+        ours = {str(path) for path in (*places, *drafts, *(p.parent for p in places))}
+        # An error that names another file comes from the block's own reading, not from us.
+        if error.filename is not None and str(error.filename) not in ours:
+            raise
+        raise UserError(
+            f"{places[0]} cannot be written ({error.strerror or error}); "
+            "choose a folder that can be written and has room"
+        ) from error
+    finally:
+        for draft in drafts:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
