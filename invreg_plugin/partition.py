@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: MIT
+"""Learns, from frozen features alone, the partition of identities the features vary most across.
+
+C identities, K subsets, N images, D feature size. M [C, K] are raw scores, A = softmax(M) soft
+assignments; M is drawn from N(0, 1) and climbs the objective (see objective.py) by Adam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arcface_fair import dist
+from arcface_fair.errors import UserError
+from invreg_plugin import projection as projection_head
+from invreg_plugin.assignments import (
+    NOT_LEARNED,
+    Agreement,
+    Partition,
+    agreement,
+    check_subsets,
+    random_partition,
+    shuffled_partition,
+    table_partition,
+)
+from invreg_plugin.batches import Batch, ClassBalancedBatches
+from invreg_plugin.objective import OBJECTIVES, Similarities, similarities, value_and_gradient
+
+__all__ = [
+    "Agreement",
+    "Partition",
+    "PartitionSettings",
+    "agreement",
+    "learn_partition",
+    "random_partition",
+    "shuffled_partition",
+    "table_partition",
+]
+
+Progress = Callable[[int, int, float], None]
+
+
+class Features(Protocol):
+    """Where rows of features come from: FeatureStore, or an array behind the same two names."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(images, feature size)."""
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        """Rows in the order asked for, float32 [n, D]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionSettings:
+    """How a partition is learned; every field is checked, the message names the field."""
+
+    subsets: int = 2  # K, at least 2
+    objective: str = "paper"  # paper | rex | irmv1
+    seed: int = 0  # decides M's start and every batch
+    visits: int = 40  # passes over the identities; an identity is updated once per pass
+    min_steps: int = 200  # few identities: more passes until so many steps are made
+    identities_per_batch: int = 128
+    images_per_identity: int = 4
+    learning_rate: float = 0.5  # Adam; times 0.2 at 20, 40, 60 and 80 % of the steps
+    balance: float = 1.0  # weight of the entropy of the subset sizes; 0 turns it off
+    temperature: float = 0.3  # of the cosine similarities
+    tolerance: float = 0.001  # share of identities that may still change in a quiet pass
+    patience: int = 5  # quiet passes after which learning stops; 0 = never early
+    projection: bool = False  # train a D-512-128 head first and partition its outputs
+
+    def __post_init__(self) -> None:
+        check_subsets(self.subsets, self.subsets if isinstance(self.subsets, int) else 0)
+        if self.objective not in OBJECTIVES:
+            known = ", ".join(OBJECTIVES)
+            raise UserError(f"objective is {self.objective!r}, expected one of {known}; pick one")
+        self._whole("seed", 0)
+        self._whole("visits", 1)
+        self._whole("min_steps", 1)
+        self._whole("identities_per_batch", 2)
+        self._whole("images_per_identity", 2)
+        self._whole("patience", 0)
+        self._between("learning_rate", 1e-6, 100.0)
+        self._between("balance", 0.0, 1e6)
+        self._between("temperature", 0.02, 100.0)
+        self._between("tolerance", 0.0, 1.0)
+
+    def _whole(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise UserError(
+                f"{name} is {value!r}, expected a whole number from {least}; correct the setting"
+            )
+
+    def _between(self, name: str, low: float, high: float) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise UserError(
+                f"{name} is {value!r}, expected a number in {low:g}..{high:g}; correct the setting"
+            )
+
+
+class _Array:
+    """An array in memory as a source of features."""
+
+    def __init__(self, array: np.ndarray):
+        self._array = array
+        self.shape = array.shape
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        return self._array[positions].astype(np.float32)
+
+
+def learn_partition(
+    features: Features | np.ndarray,
+    identities: np.ndarray,
+    num_classes: int,
+    settings: PartitionSettings,
+    *,
+    progress: Progress | None = None,
+    device: torch.device | str = "cpu",
+) -> Partition:
+    """The partition of ``num_classes`` identities that maximises ``settings.objective``.
+
+    features: [N, D] array or feature store, normalised here; identities int64 [N] in any order.
+    progress(step, total_steps, objective) is called after every step. With several ranks all must
+    call it with the same arguments: they share the rows of each batch and return one matrix, bit
+    for bit; another number of ranks changes it by rounding only. Raises UserError for features
+    that do not match the identities, too few identities, or none with two images.
+    """
+    source = _Array(features) if isinstance(features, np.ndarray) else features
+    batches = ClassBalancedBatches(
+        identities,
+        num_classes,
+        settings.identities_per_batch,
+        settings.images_per_identity,
+        settings.seed,
+    )
+    _check(source, identities, batches, settings)
+    learner = _Learner(source, batches, num_classes, settings, torch.device(device))
+    learner.run(progress)
+    return learner.partition()
+
+
+def _check(
+    source: Features, identities: np.ndarray, batches: ClassBalancedBatches, settings: PartitionSettings
+) -> None:
+    if len(source.shape) != 2 or source.shape[0] != len(identities):
+        raise UserError(
+            f"features have shape {tuple(source.shape)} for {len(identities)} identities, expected "
+            "one row per image; extract the features of this record again"
+        )
+    check_subsets(settings.subsets, len(batches.present))
+    if batches.images.max() < 2:
+        raise UserError(
+            f"none of {len(batches.present)} identities has two images, expected some with at "
+            "least two; partition learning compares images of one identity"
+        )
+
+
+class _Learner:
+    """M, its optimiser's memory and the history of one run."""
+
+    def __init__(
+        self,
+        source: Features,
+        batches: ClassBalancedBatches,
+        num_classes: int,
+        settings: PartitionSettings,
+        device: torch.device,
+    ):
+        self.source, self.batches, self.settings, self.device = source, batches, settings, device
+        generator = torch.Generator().manual_seed(settings.seed)
+        shape = (num_classes, settings.subsets)
+        # Drawn on the CPU so that every device starts alike; double, so that the number of ranks
+        # shows in the last digits only.
+        self.scores = torch.randn(shape, generator=generator, dtype=torch.float64).to(device)
+        self.optimiser = _RowAdam(self.scores)
+        per_pass = batches.batches_per_pass
+        self.passes = max(settings.visits, -(-settings.min_steps // per_pass))
+        self.total_steps = self.passes * per_pass
+        self.average = _RunningRisks(per_pass)
+        self.project: Callable[[Tensor], Tensor] = torch.nn.functional.normalize
+        self.history: list[dict[str, float]] = []
+        self.step = 0
+
+    def run(self, progress: Progress | None) -> None:
+        if self.settings.projection:
+            self.project = projection_head.train(
+                self.source, self.batches, self.settings, self.device
+            )
+        quiet, hard = 0, self.scores.argmax(1)
+        window = -(-10 // self.batches.batches_per_pass)  # passes that make at least ten steps
+        for index in range(self.passes):
+            values = [self._step(batch, progress) for batch in self.batches.one_pass(index)]
+            if (index + 1) % window and index + 1 < self.passes:
+                continue
+            before, hard = hard, self.scores.argmax(1)
+            changed = float((before != hard).sum()) / len(self.batches.present)
+            self._remember(float(np.mean(values)), changed)
+            quiet = quiet + 1 if changed <= self.settings.tolerance else 0
+            if self._agreed_to_stop(quiet):
+                break
+        dist.broadcast_(self.scores)
+
+    def _agreed_to_stop(self, quiet: int) -> bool:
+        """Rank 0's decision on every rank: a difference in rounding must not part them."""
+        patient = 0 < self.settings.patience <= quiet and self.step >= 0.2 * self.total_steps
+        decision = torch.tensor([float(patient)], device=self.device)
+        return bool(dist.broadcast_(decision).item())
+
+    def _remember(self, value: float, changed: float) -> None:
+        rate = self._learning_rate(max(self.step - 1, 0))
+        self.history.append(
+            {"step": self.step, "objective": value, "changed": changed, "learning_rate": rate}
+        )
+
+    def _learning_rate(self, step: int) -> float:
+        return self.settings.learning_rate * 0.2 ** (5 * step // self.total_steps)
+
+    def _step(self, batch: Batch, progress: Progress | None) -> float:
+        ids = torch.from_numpy(batch.identities).to(self.device)
+        assignment = self.scores[ids].softmax(1)
+        result = value_and_gradient(
+            self.settings.objective,
+            self._similarities(batch),
+            assignment,
+            self.settings.balance,
+            self.average,
+        )
+        gradient = assignment * (
+            result.gradient - (assignment * result.gradient).sum(1, keepdim=True)
+        )
+        self.optimiser.step(ids, gradient, self._learning_rate(self.step))
+        self.step += 1
+        if progress is not None:
+            progress(self.step, self.total_steps, result.value)
+        return result.value
+
+    def _similarities(self, batch: Batch) -> Similarities:
+        features = torch.from_numpy(self.source.read(batch.positions)).to(self.device)
+        slots = torch.from_numpy(batch.slots).to(self.device)
+        size, ranks, rank = len(slots), dist.world_size(), dist.rank()
+        rows = slice(size * rank // ranks, size * (rank + 1) // ranks)
+        slopes = self.settings.objective == "irmv1"
+        return similarities(
+            self.project(features), slots, rows, self.settings.temperature, slopes
+        )
+
+    def partition(self) -> Partition:
+        assignment = self.scores.softmax(1)
+        confidence, subset = (t.cpu().numpy() for t in assignment.max(1))
+        absent = self.batches.images == 0
+        subset, confidence = subset.astype(np.uint8), confidence.astype(np.float32)
+        subset[absent], confidence[absent] = NOT_LEARNED, 0.0
+        report: dict[str, int | float | str] = {
+            "source": "learned",
+            "steps": self.step,
+            "planned_steps": self.total_steps,
+            "identities": len(self.batches.present),
+            "identities_without_images": int(absent.sum()),
+            "identities_with_one_image": int((self.batches.images == 1).sum()),
+        }
+        value = self.history[-1]["objective"]
+        return Partition(subset, confidence, self.settings.subsets, value, self.history, report)
+
+
+class _RunningRisks:
+    """Average of the subsets' risks over about one pass, at least the batch's own."""
+
+    def __init__(self, batches_per_pass: int):
+        self._weight = 1.0 / min(batches_per_pass, 20)
+        self._average: Tensor | None = None
+
+    def __call__(self, risks: Tensor) -> Tensor:
+        if self._average is None:
+            self._average = risks
+        self._average = torch.lerp(self._average, risks, self._weight)
+        return self._average
+
+
+class _RowAdam:
+    """Adam (arXiv 1412.6980) in which a row lives only when its identity is in the batch.
+
+    Each row has its own step count, so that every identity sees plain Adam over its own visits,
+    however many identities there are, and a step touches [P, K] numbers.
+    """
+
+    def __init__(self, values: Tensor):
+        self.values = values
+        self.mean, self.square = torch.zeros_like(values), torch.zeros_like(values)
+        self.count = torch.zeros(len(values), 1, dtype=values.dtype, device=values.device)
+
+    def step(self, rows: Tensor, gradient: Tensor, rate: float) -> None:
+        count = self.count[rows] + 1
+        mean = torch.lerp(gradient, self.mean[rows], 0.9)
+        square = torch.lerp(gradient.square(), self.square[rows], 0.999)
+        size = (square / (1 - 0.999**count)).sqrt() + 1e-8
+        self.values[rows] -= rate * (mean / (1 - 0.9**count)) / size
+        self.count[rows], self.mean[rows], self.square[rows] = count, mean, square
