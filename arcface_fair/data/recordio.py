@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import os
 import struct
-import warnings
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from arcface_fair.data.record_index import RecordIndex
 from arcface_fair.errors import UserError
 
 MAGIC = 0xCED7230A
@@ -82,48 +82,6 @@ def pack(header: RecordHeader, payload: bytes) -> bytes:
     return _HEADER.pack(labels.size, 0.0, header.id, header.id2) + labels.tobytes() + payload
 
 
-def read_index(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Keys and byte offsets of an .idx file, both int64 [records], in the file's order.
-
-    Raises UserError if the file is missing, empty, not an index, or names a key twice.
-    """
-    path = Path(path)
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"index {path} cannot be read ({error.strerror}); it belongs beside the .rec file, "
-            "copy it there or correct the path"
-        ) from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            numbers = np.fromstring(text, dtype=np.int64, sep=" ")  # type: ignore[call-overload]
-    except (ValueError, DeprecationWarning):
-        numbers = np.empty(0, np.int64)
-    lines = text.count(b"\n") + (not text.endswith(b"\n"))
-    if numbers.size == 0 or numbers.size != 2 * lines or numbers.min() < 0:
-        raise UserError(
-            f"index {path} is no index: every line must be a record's key, a tab and its byte "
-            "offset, both whole numbers from 0; copy it again or rebuild it from the record"
-        )
-    keys, offsets = numbers.reshape(-1, 2).T.copy()
-    _refuse_double_keys(path, keys)
-    return keys, offsets
-
-
-def _refuse_double_keys(path: Path, keys: np.ndarray) -> None:
-    if (np.diff(keys) > 0).all():
-        return
-    ordered = np.sort(keys)
-    double = ordered[1:][ordered[1:] == ordered[:-1]]
-    if double.size:
-        raise UserError(
-            f"index {path} names key {double[0]} twice; keys must be unique, "
-            "copy it again or rebuild it from the record"
-        )
-
-
 class IndexedRecordReader:
     """Random access to the records of ``rec_path`` by the keys of ``idx_path``.
 
@@ -138,12 +96,10 @@ class IndexedRecordReader:
         self.rec_path, self.idx_path = Path(rec_path), Path(idx_path)
         self._fd = -1
         self._open()
-        self.keys, self._offsets = read_index(idx_path)
-        self._consecutive = bool((np.diff(self.keys) == 1).all())
-        self._order = np.empty(0, np.int64) if self._consecutive else np.argsort(self.keys)
-        self._ends = self._find_ends()
-        for row in (int(self._offsets.argmin()), int(self._offsets.argmax())):
-            self.read(int(self.keys[row]))
+        self._index = RecordIndex(self.idx_path, self.rec_path, self._size)
+        self.keys = self._index.keys
+        for key in self._index.outermost_keys():
+            self.read(key)
 
     def _open(self) -> None:
         try:
@@ -155,44 +111,15 @@ class IndexedRecordReader:
                 "correct the path or copy the file there"
             ) from error
 
-    def _find_ends(self) -> np.ndarray:
-        """Where the next known record starts: int64 [records], the file's size for the last."""
-        offsets = self._offsets
-        if (beyond := offsets.max()) >= self._size:
-            raise UserError(
-                f"index {self.idx_path} points to byte {beyond} but {self.rec_path} has only "
-                f"{self._size} bytes; the record file is cut or belongs to another index, "
-                "copy both again"
-            )
-        starts = np.unique(offsets)
-        return np.append(starts, self._size)[np.searchsorted(starts, offsets, "right")]
-
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self._index)
 
     def __contains__(self, key: int) -> bool:
-        return self._row(key) is not None
-
-    def _row(self, key: int) -> int | None:
-        if self._consecutive:
-            row = key - int(self.keys[0])
-            return row if 0 <= row < len(self.keys) else None
-        place = int(np.searchsorted(self.keys, key, sorter=self._order))
-        row = int(self._order[place]) if place < len(self.keys) else 0
-        return row if self.keys[row] == key else None
+        return key in self._index
 
     def describe(self, key: int) -> str:
         """How messages name the record: its key and its file."""
         return f"record {key} of {self.rec_path}"
-
-    def _locate(self, key: int) -> tuple[int, int]:
-        row = self._row(key)
-        if row is None:
-            raise UserError(
-                f"index {self.idx_path} has no key {key}; it and {self.rec_path} do not belong "
-                "together or one is cut, copy both again"
-            )
-        return int(self._offsets[row]), int(self._ends[row])
 
     def _pread(self, size: int, offset: int) -> bytes:
         try:
@@ -205,14 +132,14 @@ class IndexedRecordReader:
 
     def read(self, key: int) -> bytes:
         """The whole record, header and payload. Raises UserError if it is missing or damaged."""
-        offset, end = self._locate(key)
+        offset, end = self._index.locate(key)
         head = self._pread(min(end - offset, _CHUNK), offset)
         whole = _whole_record(head)
         return self._read_parts(key, offset) if whole is None else whole
 
     def header(self, key: int) -> RecordHeader:
         """The record's header without its payload: one small read for nearly every record."""
-        offset, end = self._locate(key)
+        offset, end = self._index.locate(key)
         head = self._pread(min(end - offset, 64), offset)
         if len(head) >= PART.size + _HEADER.size:
             magic, lrec, flag, label, id_, id2 = struct.unpack_from("<IIIfQQ", head)
