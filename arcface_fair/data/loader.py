@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""Batches from worker processes; whatever goes wrong in one reaches the user, never a hang.
+
+B images per batch.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from arcface_fair.data.dataset import TrainingImages
+from arcface_fair.data.images import BadImageError
+from arcface_fair.data.sampler import EpochBatches
+from arcface_fair.errors import UserError
+
+
+class Batch(NamedTuple):
+    """One rank's batch.
+
+    images: uint8 [B, 3, 112, 112] RGB.  labels, positions: int64 [B].
+    skipped: how many rows hold another image of the batch in place of a bad one.
+    """
+
+    images: Tensor
+    labels: Tensor
+    positions: Tensor
+    skipped: int
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A user's error on its way from a worker, as data: an exception would bring a traceback."""
+
+    message: str
+
+
+class _Batches(Dataset):
+    """A list of (epoch, position) to a `Batch`, or to the failure that the user must see."""
+
+    def __init__(self, training_images: TrainingImages) -> None:
+        self.training_images = training_images
+
+    def __getitem__(self, batch: list[tuple[int, int]]) -> Batch | _Failure:
+        try:
+            return self._fetch(batch)
+        except UserError as error:
+            return _Failure(str(error))
+
+    def _fetch(self, batch: list[tuple[int, int]]) -> Batch:
+        rows: list[tuple[Tensor, int, int] | None] = []
+        for index in batch:
+            try:
+                rows.append(self.training_images[index])
+            except BadImageError as error:
+                if not self.training_images.skip_bad_images:
+                    raise
+                rows.append(None)
+                last_error = error
+        good = [row for row in rows if row is not None]
+        if not good:
+            raise UserError(
+                f"none of the {len(batch)} images of a batch can be used, the last because "
+                f"{last_error}"
+            )
+        images, labels, positions = zip(*_filled(rows), strict=True)
+        return Batch(
+            torch.stack(images),
+            torch.tensor(labels),
+            torch.tensor(positions),
+            len(rows) - len(good),
+        )
+
+
+def _filled(rows: list[tuple[Tensor, int, int] | None]) -> list[tuple[Tensor, int, int]]:
+    """``rows`` with every None replaced by the next row that is there, round the end."""
+    filled = []
+    for place in range(len(rows)):
+        row = next(row for row in rows[place:] + rows[:place] if row is not None)
+        filled.append(row)
+    return filled
+
+
+class Loader:
+    """Iterable of `Batch` on ``device``, one pass per epoch; made by `make_loader`.
+
+    Set the epoch on ``batches`` before each pass. ``len`` is the steps of a whole epoch.
+    Iterating raises UserError for what the images raise and for a worker that died.
+    """
+
+    def __init__(
+        self,
+        training_images: TrainingImages,
+        batches: EpochBatches,
+        num_workers: int,
+        device: torch.device,
+    ) -> None:
+        self.batches, self.num_workers, self.device = batches, num_workers, device
+        with _quiet_workers():
+            self._loader = DataLoader(
+                _Batches(training_images),
+                batch_size=None,
+                sampler=batches,  # type: ignore[arg-type]
+                num_workers=num_workers,
+                worker_init_fn=_start_worker,
+                persistent_workers=num_workers > 0,
+                pin_memory=device.type == "cuda",
+                # Without one of its own it would draw from the global generator every epoch.
+                generator=torch.Generator(),
+            )
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        with _quiet_workers():
+            source = iter(self._loader)
+        while True:
+            try:
+                item = next(source, None)
+            except RuntimeError as error:
+                raise self._explained(error) from error
+            if item is None:
+                return
+            if isinstance(item, _Failure):
+                raise UserError(item.message)
+            images, labels, positions = (
+                part.to(self.device, non_blocking=True)
+                for part in (item.images, item.labels, item.positions)
+            )
+            yield Batch(images, labels, positions, item.skipped)
+
+    def _explained(self, error: RuntimeError) -> RuntimeError | UserError:
+        if "DataLoader worker (pid" not in str(error):
+            return error
+        return UserError(
+            f"one of the {self.num_workers} data workers was ended by the system, not by an error "
+            "of its own; memory or /dev/shm is most likely full: lower num_workers or batch_size "
+            "(num_workers = 0 loads in the main process), or give the container more memory"
+        )
+
+
+def make_loader(
+    training_images: TrainingImages,
+    batches: EpochBatches,
+    num_workers: int = 0,
+    device: torch.device | str = "cpu",
+) -> Loader:
+    """Batches of ``training_images`` as ``batches`` lists them, as an iterable of `Batch`.
+
+    num_workers: processes that read and decode; 0 does it in this one. Their number does not
+    change what is yielded. Raises UserError if it is negative.
+    """
+    if num_workers < 0:
+        raise UserError(f"num_workers is {num_workers}; set it to 0 or more processes")
+    return Loader(training_images, batches, num_workers, torch.device(device))
+
+
+def _start_worker(_: int) -> None:
+    # One process per core is the plan; OpenCV would start a thread per core in each.
+    cv2.setNumThreads(0)
+
+
+@contextmanager
+def _quiet_workers() -> Iterator[None]:
+    """Starts workers without two habits that are wrong for us.
+
+    PyTorch's child-death handler raises wherever the main thread happens to be, in the middle of
+    a backward pass too; without it the death is found where the next batch is waited for, within
+    seconds. And its warnings (more workers than cores, fork beside threads) become errors in
+    strict programs, though the number is the user's choice and workers run no threads.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGCHLD) if main and hasattr(signal, "SIGCHLD") else None
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message=".*worker processes in total", category=UserWarning
+        )
+        warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+        try:
+            yield
+        finally:
+            if handler is not None:
+                signal.signal(signal.SIGCHLD, handler)
