@@ -137,3 +137,31 @@ class _ScaleGradient(torch.autograd.Function):
 def scale_gradient(tensor: Tensor, factor: float) -> Tensor:
     """The same values; the gradient that passes back is multiplied by ``factor``."""
     return tensor if factor == 1 else _ScaleGradient.apply(tensor, factor)
+
+
+class _SumOverRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        return all_reduce_(tensor.contiguous().clone())
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+        return _SumOverRanks.apply(grad)
+
+
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """The sum of all ranks' ``tensor``, equal on all; its own adjoint, differentiable twice.
+
+    The gradient is summed too, so only one rank may use each element of the result, or each rank
+    its own share of it; a value that all ranks go on to use alike would count once per rank.
+    """
+    return tensor if world_size() == 1 else _SumOverRanks.apply(tensor)
+
+
+def gather_values(tensor: Tensor) -> Tensor:
+    """All ranks' ``tensor`` stacked in rank order, [R, ...]; equal shapes, not differentiable."""
+    if world_size() == 1:
+        return tensor.detach()[None]
+    parts = [torch.empty_like(tensor) for _ in range(world_size())]
+    torch_dist.all_gather(parts, tensor.detach().contiguous())
+    return torch.stack(parts)

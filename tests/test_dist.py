@@ -39,7 +39,7 @@ def _fail_on_rank_one() -> None:
 
 
 def test_an_error_on_one_rank_comes_home_as_text() -> None:
-    with pytest.raises(RankError, match="rank 1(.|\n)*UserError: a sentence from rank one"):
+    with pytest.raises(RankError, match=r"rank 1(.|\n)*UserError: a sentence from rank one"):
         run_ranks(2, _fail_on_rank_one)
     assert run_ranks(2, _rank_of, 2)[1][0] == 1  # and a new pool takes over
 

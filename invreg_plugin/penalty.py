@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Invariance penalties over the subsets of learned partitions, first order and on shards.
+
+N rows of the gathered batch, P partitions, K subsets of a partition (the largest count).
+Means are over all rows of the global batch in a subset, then over the subsets present in each
+partition, then over the partitions with any row assigned; none at all gives an exact 0 that
+still has a graph. Inputs are global and equal on all ranks, so nothing is reduced here.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from arcface_fair.errors import UserError
+
+
+def irmv1(ce: Tensor, entropy: Tensor, subsets: Tensor, num_subsets: int) -> Tensor:
+    """IRMv1 penalty (INV-REG eq. 2; arXiv 1907.02893), a scalar >= 0.
+
+        penalty = mean_P mean_k G_k^2,   G_k = mean_{i in k} (ce_i - ent_i)
+
+    because d ce_i(w z_i) / dw at w = 1 is E_p[z_i] - z_i[y_i] = ce_i - ent_i: no second
+    backward. ``ce``, ``entropy`` [N] of the head; ``subsets`` int [P, N] in 0..num_subsets-1,
+    -1 = none. Absent subsets are left out (the release counts them as 0). Raises UserError
+    where shapes or ids do not fit.
+    """
+    members = _members(ce, subsets, num_subsets)
+    counts = members.sum(-1)
+    slopes = members @ (ce - entropy) / counts.clamp_min(1)
+    present = (counts > 0).to(slopes.dtype)
+    per_partition = (slopes.square() * present).sum(1) / present.sum(1).clamp_min(1)
+    return _mean_over_partitions(per_partition, present)
+
+
+def rex(ce: Tensor, subsets: Tensor, num_subsets: int) -> Tensor:
+    """V-REx penalty (INV-REG eq. 3; arXiv 2003.00688), a scalar >= 0.
+
+        penalty = mean_P Var_k( mean_{i in k} ce_i ),   unbiased over the present subsets
+
+    A partition with fewer than two subsets in the batch counts 0. Arguments and errors as in
+    :func:`irmv1`.
+    """
+    members = _members(ce, subsets, num_subsets)
+    counts = members.sum(-1)
+    risks = members @ ce / counts.clamp_min(1)
+    present = (counts > 0).to(risks.dtype)
+    size = present.sum(1)
+    centre = (risks * present).sum(1) / size.clamp_min(1)
+    squares = ((risks - centre[:, None]).square() * present).sum(1)
+    return _mean_over_partitions(squares / (size - 1).clamp_min(1), present)
+
+
+def _mean_over_partitions(per_partition: Tensor, present: Tensor) -> Tensor:
+    assigned = (present.sum(1) > 0).to(per_partition.dtype)
+    return (per_partition * assigned).sum() / assigned.sum().clamp_min(1)
+
+
+def _members(ce: Tensor, subsets: Tensor, num_subsets: int) -> Tensor:
+    """[P, K, N]: 1 where the row belongs to the subset."""
+    if num_subsets < 2:
+        raise UserError(f"num_subsets is {num_subsets}, expected at least 2; use 2, as INV-REG")
+    if subsets.dim() != 2 or subsets.shape[1] != len(ce):
+        raise UserError(
+            f"subsets have shape {list(subsets.shape)}, expected [partitions, {len(ce)}]; give "
+            "one subset id per row of the gathered batch"
+        )
+    if subsets.numel() and bool(((subsets < -1) | (subsets >= num_subsets)).any()):
+        raise UserError(
+            f"subsets hold ids {int(subsets.min())}..{int(subsets.max())}, expected "
+            f"-1..{num_subsets - 1}; raise num_subsets to the largest partition's count"
+        )
+    ids = torch.arange(num_subsets, device=subsets.device)
+    return (subsets[:, None, :] == ids[None, :, None]).to(ce.dtype)
