@@ -65,7 +65,7 @@ def agreement(a: np.ndarray, b: np.ndarray) -> Agreement:
     if not known.any():
         return Agreement(float("nan"), float("nan"))
     table = _contingency(a[known], b[known])
-    return Agreement(_nmi(table), _best_match(table) / table.sum())
+    return Agreement(_nmi(table), float(_best_match(table) / table.sum()))
 
 
 def _contingency(a: np.ndarray, b: np.ndarray) -> np.ndarray:

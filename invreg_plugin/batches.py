@@ -86,7 +86,7 @@ def _checked(identities: np.ndarray, num_classes: int) -> np.ndarray:
             f"identities have shape {labels.shape} and dtype {labels.dtype}, expected one whole "
             "number per image; pass the record's labels as int64 [N]"
         )
-    if len(labels) and not (0 <= labels.min() and labels.max() < num_classes):
+    if len(labels) and not (labels.min() >= 0 and labels.max() < num_classes):
         raise UserError(
             f"identities run from {labels.min()} to {labels.max()}, expected "
             f"0..{num_classes - 1}; set num_classes to the number of identities of the record"

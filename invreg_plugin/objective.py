@@ -142,18 +142,12 @@ class StepResult:
 
 
 def value_and_gradient(
-    objective: str,
-    sim: Similarities,
-    assignment: Tensor,
-    balance: float,
-    average_risks: Callable[[Tensor], Tensor] = lambda risks: risks,
+    objective: str, sim: Similarities, assignment: Tensor, balance: float
 ) -> StepResult:
-    """Objective of the whole batch, from this rank's rows; the same bits on every rank.
+    """Objective of the whole batch, from this rank's rows; the same on every rank.
 
-    assignment A [P, K] float64, rows sum to one. ``average_risks`` may replace the batch's L_k by
-    a running average at which the outer function is differentiated: the objective is a function
-    of the risks of all identities, and its gradient at one small batch's noisy risks would point
-    each batch in a direction of its own. Collective: two sums over the ranks of [K] and [P, K].
+    assignment A [P, K] float64, rows sum to one; balance weighs the entropy of mean_i A[y_i].
+    Collective: sums over the ranks of [K] and [P, K] numbers, whatever the size of the batch.
     """
     rows_of, value_of = OBJECTIVES[objective]
     assignment = assignment.detach().requires_grad_()
@@ -164,10 +158,9 @@ def value_and_gradient(
     weight = (usable @ assignment).clamp_min(torch.finfo(assignment.dtype).tiny)
     risks = total_sum / weight
     shares = sim.counts @ assignment / sim.counts.sum()
-    outer = average_risks(risks.detach()).clone().requires_grad_()
-    (slope,) = torch.autograd.grad(value_of(outer), outer)
-    surrogate = -(slope * risks).sum() - balance * entropy(shares)
-    to_sum, shared = torch.autograd.grad(surrogate, (total_sum, assignment))
+    value = value_of(risks) + balance * entropy(shares)
+    # What every rank computes alike is differentiated once; only the way through the rows of a
+    # rank is summed over the ranks.
+    to_sum, shared = torch.autograd.grad(-value, (total_sum, assignment))
     (local,) = torch.autograd.grad(local_sum, assignment, to_sum)
-    value = value_of(risks.detach()) + balance * entropy(shares.detach())
     return StepResult(float(value), risks.detach(), dist.all_reduce_(local) + shared)

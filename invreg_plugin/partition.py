@@ -2,13 +2,12 @@
 """Learns, from frozen features alone, the partition of identities the features vary most across.
 
 C identities, K subsets, N images, D feature size. M [C, K] are raw scores, A = softmax(M) soft
-assignments; M is drawn from N(0, 1) and climbs the objective (see objective.py) by Adam.
+assignments; M is drawn from N(0, 1) and climbs the objective (see objective.py) row by row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -29,7 +28,9 @@ from invreg_plugin.assignments import (
     table_partition,
 )
 from invreg_plugin.batches import Batch, ClassBalancedBatches
-from invreg_plugin.objective import OBJECTIVES, Similarities, similarities, value_and_gradient
+from invreg_plugin.objective import Similarities, similarities, value_and_gradient
+from invreg_plugin.partition_settings import PartitionSettings
+from invreg_plugin.row_adam import RowAdam
 
 __all__ = [
     "Agreement",
@@ -54,55 +55,6 @@ class Features(Protocol):
 
     def read(self, positions: np.ndarray) -> np.ndarray:
         """Rows in the order asked for, float32 [n, D]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PartitionSettings:
-    """How a partition is learned; every field is checked, the message names the field."""
-
-    subsets: int = 2  # K, at least 2
-    objective: str = "paper"  # paper | rex | irmv1
-    seed: int = 0  # decides M's start and every batch
-    visits: int = 40  # passes over the identities; an identity is updated once per pass
-    min_steps: int = 200  # few identities: more passes until so many steps are made
-    identities_per_batch: int = 128
-    images_per_identity: int = 4
-    learning_rate: float = 0.5  # Adam; times 0.2 at 20, 40, 60 and 80 % of the steps
-    balance: float = 1.0  # weight of the entropy of the subset sizes; 0 turns it off
-    temperature: float = 0.3  # of the cosine similarities
-    tolerance: float = 0.001  # share of identities that may still change in a quiet pass
-    patience: int = 5  # quiet passes after which learning stops; 0 = never early
-    projection: bool = False  # train a D-512-128 head first and partition its outputs
-
-    def __post_init__(self) -> None:
-        check_subsets(self.subsets, self.subsets if isinstance(self.subsets, int) else 0)
-        if self.objective not in OBJECTIVES:
-            known = ", ".join(OBJECTIVES)
-            raise UserError(f"objective is {self.objective!r}, expected one of {known}; pick one")
-        self._whole("seed", 0)
-        self._whole("visits", 1)
-        self._whole("min_steps", 1)
-        self._whole("identities_per_batch", 2)
-        self._whole("images_per_identity", 2)
-        self._whole("patience", 0)
-        self._between("learning_rate", 1e-6, 100.0)
-        self._between("balance", 0.0, 1e6)
-        self._between("temperature", 0.02, 100.0)
-        self._between("tolerance", 0.0, 1.0)
-
-    def _whole(self, name: str, least: int) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise UserError(
-                f"{name} is {value!r}, expected a whole number from {least}; correct the setting"
-            )
-
-    def _between(self, name: str, low: float, high: float) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise UserError(
-                f"{name} is {value!r}, expected a number in {low:g}..{high:g}; correct the setting"
-            )
 
 
 class _Array:
@@ -148,7 +100,10 @@ def learn_partition(
 
 
 def _check(
-    source: Features, identities: np.ndarray, batches: ClassBalancedBatches, settings: PartitionSettings
+    source: Features,
+    identities: np.ndarray,
+    batches: ClassBalancedBatches,
+    settings: PartitionSettings,
 ) -> None:
     if len(source.shape) != 2 or source.shape[0] != len(identities):
         raise UserError(
@@ -180,11 +135,10 @@ class _Learner:
         # Drawn on the CPU so that every device starts alike; double, so that the number of ranks
         # shows in the last digits only.
         self.scores = torch.randn(shape, generator=generator, dtype=torch.float64).to(device)
-        self.optimiser = _RowAdam(self.scores)
+        self.optimiser = RowAdam(self.scores)
         per_pass = batches.batches_per_pass
         self.passes = max(settings.visits, -(-settings.min_steps // per_pass))
         self.total_steps = self.passes * per_pass
-        self.average = _RunningRisks(per_pass)
         self.project: Callable[[Tensor], Tensor] = torch.nn.functional.normalize
         self.history: list[dict[str, float]] = []
         self.step = 0
@@ -210,7 +164,7 @@ class _Learner:
 
     def _agreed_to_stop(self, quiet: int) -> bool:
         """Rank 0's decision on every rank: a difference in rounding must not part them."""
-        patient = 0 < self.settings.patience <= quiet and self.step >= 0.2 * self.total_steps
+        patient = 0 < self.settings.patience <= quiet
         decision = torch.tensor([float(patient)], device=self.device)
         return bool(dist.broadcast_(decision).item())
 
@@ -231,7 +185,6 @@ class _Learner:
             self._similarities(batch),
             assignment,
             self.settings.balance,
-            self.average,
         )
         gradient = assignment * (
             result.gradient - (assignment * result.gradient).sum(1, keepdim=True)
@@ -248,9 +201,7 @@ class _Learner:
         size, ranks, rank = len(slots), dist.world_size(), dist.rank()
         rows = slice(size * rank // ranks, size * (rank + 1) // ranks)
         slopes = self.settings.objective == "irmv1"
-        return similarities(
-            self.project(features), slots, rows, self.settings.temperature, slopes
-        )
+        return similarities(self.project(features), slots, rows, self.settings.temperature, slopes)
 
     def partition(self) -> Partition:
         assignment = self.scores.softmax(1)
@@ -268,38 +219,3 @@ class _Learner:
         }
         value = self.history[-1]["objective"]
         return Partition(subset, confidence, self.settings.subsets, value, self.history, report)
-
-
-class _RunningRisks:
-    """Average of the subsets' risks over about one pass, at least the batch's own."""
-
-    def __init__(self, batches_per_pass: int):
-        self._weight = 1.0 / min(batches_per_pass, 20)
-        self._average: Tensor | None = None
-
-    def __call__(self, risks: Tensor) -> Tensor:
-        if self._average is None:
-            self._average = risks
-        self._average = torch.lerp(self._average, risks, self._weight)
-        return self._average
-
-
-class _RowAdam:
-    """Adam (arXiv 1412.6980) in which a row lives only when its identity is in the batch.
-
-    Each row has its own step count, so that every identity sees plain Adam over its own visits,
-    however many identities there are, and a step touches [P, K] numbers.
-    """
-
-    def __init__(self, values: Tensor):
-        self.values = values
-        self.mean, self.square = torch.zeros_like(values), torch.zeros_like(values)
-        self.count = torch.zeros(len(values), 1, dtype=values.dtype, device=values.device)
-
-    def step(self, rows: Tensor, gradient: Tensor, rate: float) -> None:
-        count = self.count[rows] + 1
-        mean = torch.lerp(gradient, self.mean[rows], 0.9)
-        square = torch.lerp(gradient.square(), self.square[rows], 0.999)
-        size = (square / (1 - 0.999**count)).sqrt() + 1e-8
-        self.values[rows] -= rate * (mean / (1 - 0.9**count)) / size
-        self.count[rows], self.mean[rows], self.square[rows] = count, mean, square
