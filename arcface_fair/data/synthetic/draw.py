@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""Draws one photograph of one person: 112 x 112, RGB, eyes, nose and mouth on the template.
+
+Everything is a filled polygon at twice the size; halving it is the anti-aliasing. The image of
+(identity, shot) depends on the world's settings and these two numbers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from arcface_fair.data.synthetic.anatomy import Head, build_head
+from arcface_fair.data.synthetic.context import Context, own_context, shot_context
+from arcface_fair.data.synthetic.nuisance import SIZE, Nuisance, draw_nuisance, photograph
+from arcface_fair.data.synthetic.paint import paint
+from arcface_fair.data.synthetic.place import five_points, on_image, project, worn_shapes
+from arcface_fair.data.synthetic.traits import Person, draw_person
+from arcface_fair.data.synthetic.world import World
+from arcface_fair.errors import UserError
+
+
+@dataclass(frozen=True)
+class Sitter:
+    """What all photographs of one identity share, kept so that it is worked out once."""
+
+    person: Person
+    head: Head
+    own: Context
+    keep: np.ndarray  # [components]
+
+
+@lru_cache(maxsize=64)
+def sitter(world: World, identity: int) -> Sitter:
+    """The identity's traits, head and own context."""
+    if not 0 <= identity < world.identities:
+        raise UserError(
+            f"identity {identity} was asked for; this world holds 0..{world.identities - 1}; "
+            "ask for one of these or set World.identities higher"
+        )
+    person = draw_person(world, identity)
+    own = own_context(world, identity, person.gender)
+    return Sitter(person, build_head(person), own, world.keep(person.group))
+
+
+def draw_image(world: World, identity: int, shot: int) -> np.ndarray:
+    """One photograph, uint8 [112, 112, 3], RGB.
+
+    Raises :class:`UserError` if the identity is not in 0..world.identities-1. ``shot`` is any
+    number >= 0; shots beyond ``world.images`` are further photographs of the same person.
+    """
+    who = sitter(world, identity)
+    person, nuisance = who.person, _nuisance(world, identity, shot)
+    context = shot_context(world, identity, shot, who.own, who.keep, person.gender)
+    shapes = project(who.head, worn_shapes(context, person.geometry), nuisance)
+    canvas = paint(person, context, shapes, float(nuisance.light[0]))
+    small = cv2.resize(canvas, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    return photograph(small, nuisance, person.skin)
+
+
+def _nuisance(world: World, identity: int, shot: int) -> Nuisance:
+    return draw_nuisance(world.rng("nuisance", identity, shot), world.pose)
+
+
+def landmarks(world: World, identity: int, shot: int) -> np.ndarray:
+    """Eyes, nose tip and mouth corners of ``draw_image``'s face, float64 [5, 2], pixels."""
+    who = sitter(world, identity)
+    plane = on_image(who.head, [], _nuisance(world, identity, shot))
+    plane = five_points(who.head, plane)
+    return np.column_stack([plane.real, plane.imag])
+
+
+def draw_people(world: World) -> Iterator[tuple[int, int, np.ndarray]]:
+    """All photographs as (identity, shot, image), identity by identity."""
+    for identity in range(world.identities):
+        for shot in range(world.images):
+            yield identity, shot, draw_image(world, identity, shot)
