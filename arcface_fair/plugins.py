@@ -67,13 +67,10 @@ def load_plugin_modules(names: Iterable[str]) -> list[ModuleType]:
     return modules
 
 
-def build_plugins(
-    modules: Iterable[ModuleType], config: Mapping[str, Any], session: Session
-) -> list[Plugin]:
-    """Parses each plugin's block of the config and builds its parts."""
+def parse_plugin_settings(modules: Iterable[ModuleType], config: Mapping[str, Any]) -> list[Any]:
+    """Each plugin's block of the config, checked; cheap, so that it can come before all else."""
     return [
-        module.build(parse_block(module.Settings, config.get(module.NAME, {}), module.NAME), session)
-        for module in modules
+        parse_block(module.Settings, config.get(module.NAME, {}), module.NAME) for module in modules
     ]
 
 

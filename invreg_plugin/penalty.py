@@ -51,6 +51,21 @@ def rex(ce: Tensor, subsets: Tensor, num_subsets: int) -> Tensor:
     return _mean_over_partitions(squares / (size - 1).clamp_min(1), present)
 
 
+def subset_risk(ce: Tensor, subsets: Tensor, num_subsets: int) -> Tensor:
+    """The paper's first term (INV-REG eq. 2 and 6), a scalar.
+
+        risk = mean_P mean_k mean_{i in k} ce_i,   over the present subsets
+
+    in place of the release's pooled mean(ce). Arguments and errors as in :func:`irmv1`.
+    """
+    members = _members(ce, subsets, num_subsets)
+    counts = members.sum(-1)
+    risks = members @ ce / counts.clamp_min(1)
+    present = (counts > 0).to(risks.dtype)
+    per_partition = (risks * present).sum(1) / present.sum(1).clamp_min(1)
+    return _mean_over_partitions(per_partition, present)
+
+
 def _mean_over_partitions(per_partition: Tensor, present: Tensor) -> Tensor:
     assigned = (present.sum(1) > 0).to(per_partition.dtype)
     return (per_partition * assigned).sum() / assigned.sum().clamp_min(1)

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+"""``torchrun -m arcface_fair.train configs/NAME``: the embedded trainer, on every rank."""
+
+import sys
+
+from arcface_fair.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["train", *sys.argv[1:]]))

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Every key that a run may set, with its default; configs/NAME.py overrides some of them.
+
+Read by both hosts: the embedded trainer and arcface_torch after `arcface-fair install`.
+"""
+
+from easydict import EasyDict
+
+config = EasyDict()
+
+# Data: a folder with train.rec, or one sub-folder per identity.
+config.rec = None
+config.num_classes = None  # None: as many as the data holds (arcface_torch wants the number)
+config.num_image = None
+config.val_targets = []  # .bin sets beside the record, by name, without the ending
+config.groups = None  # identity -> group table; None: groups.tsv beside the record, if any
+config.flip = True
+config.shift = 0  # move images by up to so many pixels
+config.num_workers = 2
+
+# Network and head.
+config.network = "r50"
+config.embedding_size = 512
+config.dropout = 0.0
+config.margin_list = (1.0, 0.5, 0.0)  # ArcFace, m = 0.5 rad
+config.margin_scale = 64.0
+config.sample_rate = 1.0
+config.interclass_filtering_threshold = 0
+
+# Optimisation; batch_size is per process.
+config.batch_size = 128
+config.optimizer = "sgd"
+config.lr = 0.1
+config.momentum = 0.9
+config.weight_decay = 5e-4
+config.lr_schedule = "poly"
+config.lr_steps = ()
+config.num_epoch = 20
+config.warmup_epoch = 0
+config.gradient_acc = 1
+config.fp16 = False
+config.gradient_compression = "none"
+config.seed = 2048
+
+# Output.
+config.output = None  # None: work_dirs/NAME
+config.save_all_states = True
+config.checkpoint_steps = 0
+config.resume = False
+config.verbose = 2000
+config.frequent = 10
+
+# Plugins, in the order in which they act; each reads the block of its own name.
+config.plugins = []

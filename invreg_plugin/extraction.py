@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""Features of the whole training set by the current network, every rank its share.
+
+All ranks look through rank 0's BatchNorm statistics, so that the features come from one network;
+images are not augmented. N images, D embedding size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from torch.nn.functional import normalize
+from tqdm import tqdm
+
+from arcface_fair import dist
+from arcface_fair.batchnorm import rank0_statistics
+from arcface_fair.data.dataset import TrainingImages, to_input
+from arcface_fair.data.loader import make_loader
+from arcface_fair.session import Session
+from invreg_plugin.features import FeatureStore, fingerprint
+
+
+class PositionBatches:
+    """Batches of the images at ``positions``, in order; each batch is one run of neighbours."""
+
+    def __init__(self, positions: np.ndarray, batch_size: int) -> None:
+        runs = np.split(positions, np.flatnonzero(np.diff(positions) != 1) + 1)
+        self.runs = [
+            run[start : start + batch_size]
+            for run in runs
+            for start in range(0, len(run), batch_size)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for run in self.runs:
+            yield [(0, int(position)) for position in run]
+
+
+def extract_features(session: Session, path: Path, *, flip_average: bool) -> FeatureStore:
+    """L2-normalised features [N, D] of all images, in a store at ``path``.
+
+    An interrupted extraction by the same network goes on where it stopped. Call it on all ranks;
+    nobody returns before all rows are there. ``flip_average`` adds the mirror image's feature.
+    """
+    dataset = session.dataset
+    with rank0_statistics(session.backbone):
+        tensors = [*session.backbone.parameters(), *session.backbone.buffers()]
+        owner = fingerprint(tensors, dataset.num_images, dataset.describe(0), flip_average)
+        dim = session.head.weight.shape[1]
+        store = FeatureStore.create(path, dataset.num_images, dim, owner)
+        share = np.array_split(np.arange(dataset.num_images), dist.world_size())[dist.rank()]
+        if len(share):
+            missing = store.missing(int(share[0]), int(share[-1]) + 1)
+            _fill(session, store, missing, flip_average)
+    dist.barrier()
+    return store
+
+
+def _fill(
+    session: Session, store: FeatureStore, positions: np.ndarray, flip_average: bool
+) -> None:
+    batches = PositionBatches(positions, session.batch_size)
+    images = TrainingImages(session.dataset, flip=False, skip_bad_images=session.skip_bad_images)
+    loader = make_loader(images, batches, session.num_workers, session.device)
+    bar = tqdm(loader, desc="features", unit="batch", disable=dist.rank() != 0, leave=False)
+    # The plan, not the batch, says where rows belong: a bad image's row names its stand-in.
+    for run, batch in zip(batches.runs, bar, strict=True):
+        faces = to_input(batch.images)
+        features = session.backbone(faces).float()
+        if flip_average:
+            features = features + session.backbone(faces.flip(3)).float()
+        store.write(int(run[0]), normalize(features))

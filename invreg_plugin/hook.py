@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""When identities are partitioned anew, and with which weight the penalty counts."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from arcface_fair import dist
+from arcface_fair.errors import UserError
+from arcface_fair.hooks import Hook
+from arcface_fair.penalties import Penalty
+from arcface_fair.session import Session
+from invreg_plugin.assignments import (
+    Partition,
+    agreement,
+    random_partition,
+    table_partition,
+)
+from invreg_plugin.config import InvRegSettings
+from invreg_plugin.extraction import extract_features
+from invreg_plugin.partition import PartitionSettings, learn_partition
+from invreg_plugin.progress import stage_bar
+from invreg_plugin.state import Partitions
+from invreg_plugin.tables import write_partition_tsv
+
+LOGGER = logging.getLogger("arcface_fair.invreg")
+
+# Under this name the newest partition is published for other plugins: uint8 [C], 255 = none.
+SHARED_NAME = "identity_partition"
+
+
+class PartitionStages(Hook):
+    """The partitions of the run: makes those that are due, keeps all that were made."""
+
+    def __init__(
+        self, settings: InvRegSettings, partitions: Partitions, penalty: Penalty
+    ) -> None:
+        self.settings = settings
+        self.partitions = partitions
+        self.penalty = penalty
+
+    def before_epoch(self, session: Session) -> None:
+        """Makes every due stage that does not exist; a stage is redone, never skipped."""
+        for stage, epoch in enumerate(self.settings.stages):
+            if epoch <= session.epoch and not self.partitions.learned(stage):
+                self._make(stage, session)
+        self.penalty.weight = self.settings.weight_at(session.epoch)
+        session.log("invreg/weight", self.penalty.weight)
+
+    def _make(self, stage: int, session: Session) -> None:
+        seed = session.seed if self.settings.seed is None else self.settings.seed
+        num_subsets = self.settings.subsets_at(stage)
+        partition = self._partition(stage, num_subsets, seed + stage, session)
+        self._report(stage, partition, session)
+        subset = torch.from_numpy(partition.subset)
+        self.partitions.put(stage, subset, partition.subsets, seed + stage)
+        session.shared[SHARED_NAME] = partition.subset
+        if dist.rank() == 0:
+            folder = session.work_dir / "partitions"
+            write_partition_tsv(folder / f"stage_{stage + 1}.tsv", partition)
+        dist.barrier()
+
+    def _partition(
+        self, stage: int, num_subsets: int, seed: int, session: Session
+    ) -> Partition:
+        if self.settings.partition == "random":
+            return random_partition(session.num_classes, num_subsets, seed)
+        if self.settings.partition == "table":
+            return table_partition(attribute_codes(session, self.settings.attribute))
+        learning = PartitionSettings(
+            subsets=num_subsets,
+            objective=self.settings.objective,
+            projection=self.settings.projection,
+            seed=seed,
+        )
+        path = session.work_dir / "features.bin"
+        features = extract_features(session, path, flip_average=self.settings.flip_average)
+        try:
+            with stage_bar(f"partition {stage + 1}") as progress:
+                return learn_partition(
+                    features,
+                    session.dataset.identities,
+                    session.num_classes,
+                    learning,
+                    progress=progress,
+                    device=session.device,
+                )
+        finally:
+            features.close()
+            dist.barrier()
+            if dist.rank() == 0:
+                Path(path).unlink(missing_ok=True)
+
+    def _report(self, stage: int, partition: Partition, session: Session) -> None:
+        """Says how large the subsets are and what the partition agrees with."""
+        if dist.rank() != 0:
+            return
+        LOGGER.info(
+            "stage %d: subsets of %s identities, objective %.4f",
+            stage + 1, partition.sizes, partition.objective,
+        )  # fmt: skip
+        for earlier in range(stage):
+            if self.partitions.learned(earlier):
+                before = self.partitions.subset[earlier].cpu().numpy()
+                nmi, match = agreement(partition.subset, before)
+                LOGGER.info("stage %d against stage %d: NMI %.3f, match %.3f",
+                            stage + 1, earlier + 1, nmi, match)  # fmt: skip
+        table = session.group_table
+        for name, attribute in (table.attributes if table is not None else {}).items():
+            nmi, match = agreement(partition.subset, attribute.codes)
+            LOGGER.info("stage %d against %s: NMI %.3f, match %.3f", stage + 1, name, nmi, match)
+
+
+def attribute_codes(session: Session, name: str | None) -> np.ndarray:
+    """The group table's column ``name`` (None: the first) as codes int64 [C].
+
+    Raises UserError where there is no table or no such column.
+    """
+    table = session.group_table
+    if table is None:
+        raise UserError(
+            "invreg.partition is 'table' but the run has no group table; "
+            "set config.groups, or use partition = 'learned'"
+        )
+    chosen = name or next(iter(table.attributes))
+    if chosen not in table.attributes:
+        raise UserError(
+            f"invreg.attribute is {chosen!r}, but the group table has the columns "
+            f"{', '.join(table.attributes)}; choose one of them"
+        )
+    return table.attributes[chosen].codes
