@@ -111,8 +111,8 @@ class FeatureStore:
         """
         array = rows.detach().float().cpu().numpy() if isinstance(rows, Tensor) else rows
         end = start + len(array)
-        assert array.ndim == 2 and array.shape[1] == self.shape[1], "rows are [n, D]"
-        assert start >= 0 and end <= self.shape[0], "rows lie inside the record"
+        assert array.shape == (len(array), self.shape[1]), "rows are [n, D]"
+        assert 0 <= start <= end <= self.shape[0], "rows lie inside the record"
         with np.errstate(over="ignore"):
             half = np.ascontiguousarray(array, dtype=np.float16)
         finite = np.isfinite(half).all(axis=1)

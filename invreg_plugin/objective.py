@@ -4,7 +4,8 @@
 n rows of the batch held by this rank, N rows of the whole batch, P identities in the batch,
 D feature size, K subsets. s_ij = phi_i . phi_j / temperature, a_i = A[y_i, k].
 
-    l_ik = mean over positives j of ( -s_ij + log( sum_pos e^s + n_neg * sum_neg a_j e^s / sum_neg a_j ) )
+    l_ik = mean over positives j of ( -s_ij + log( sum_pos e^s + n_neg * E_neg[e^s] ) )
+    E_neg[e^s] = sum_neg a_j e^s / sum_neg a_j
     L_k  = sum_i a_i l_ik / sum_i a_i            (rows without a positive left out)
 
 Source: INV-REG (ICCV 2023), eq. (4)-(5), with the supervised contrastive loss (arXiv 2004.11362).
@@ -22,9 +23,8 @@ from torch import Tensor
 
 from arcface_fair import dist
 
-VARIANCE_WEIGHT = 0.2  # of the published form, beside the mean
+INVARIANCE_WEIGHT = 0.2  # of the variance or squared slope beside the mean, as released
 REX_WEIGHT = 20.0  # of the variance alone; the balance term has weight 1
-IRM_WEIGHT = 20.0  # of the mean squared slope; the balance term has weight 1
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def row_risks(sim: Similarities, assignment: Tensor) -> Tensor:
 
 def row_slopes(sim: Similarities, assignment: Tensor) -> Tensor:
     """d l_ik(w s) / dw at w = 1, the summand of IRMv1 (arXiv 1907.02893): [n, K]."""
-    assert sim.positives_slope is not None and sim.negatives_slope is not None
+    assert sim.positives_slope is not None
+    assert sim.negatives_slope is not None
     inside, share = _inside_log(sim, assignment)
     slope = sim.positives_slope[:, None] + share * (sim.negatives_slope @ assignment)
     return slope / inside - sim.mean_positive[:, None]
@@ -105,25 +106,27 @@ def _inside_log(sim: Similarities, assignment: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def paper_value(risks: Tensor) -> Tensor:
-    """Published form: mean over subsets + 0.2 of their variance (ddof 1); risks [K] -> scalar."""
-    return risks.mean() + VARIANCE_WEIGHT * risks.var(correction=1)
+    """Eq. (4) with V-REx, as published: mean over subsets + 0.2 of their variance (ddof 1)."""
+    return risks[:, 0].mean() + INVARIANCE_WEIGHT * risks[:, 0].var(correction=1)
 
 
 def rex_value(risks: Tensor) -> Tensor:
-    """V-REx (arXiv 2003.00688) alone: 20 times the variance (ddof 1); risks [K] -> scalar."""
-    return REX_WEIGHT * risks.var(correction=1)
+    """V-REx (arXiv 2003.00688) alone: 20 times the variance (ddof 1)."""
+    return REX_WEIGHT * risks[:, 0].var(correction=1)
 
 
-def irm_value(slopes: Tensor) -> Tensor:
-    """IRMv1 alone: 20 times the mean of the squared slopes; slopes [K] -> scalar."""
-    return IRM_WEIGHT * slopes.square().mean()
+def irm_value(risks_and_slopes: Tensor) -> Tensor:
+    """Eq. (4) with IRMv1: mean over subsets of risk + 0.2 of the squared slope."""
+    risks, slopes = risks_and_slopes.unbind(1)
+    return risks.mean() + INVARIANCE_WEIGHT * slopes.square().mean()
 
 
 Rows = Callable[[Similarities, Tensor], Tensor]
-OBJECTIVES: dict[str, tuple[Rows, Callable[[Tensor], Tensor]]] = {
-    "paper": (row_risks, paper_value),
-    "rex": (row_risks, rex_value),
-    "irmv1": (row_slopes, irm_value),
+# What is averaged over a subset's rows, and the value of the averages [K, quantities] -> scalar.
+OBJECTIVES: dict[str, tuple[tuple[Rows, ...], Callable[[Tensor], Tensor]]] = {
+    "paper": ((row_risks,), paper_value),
+    "rex": ((row_risks,), rex_value),
+    "irmv1": ((row_risks, row_slopes), irm_value),
 }
 
 
@@ -134,10 +137,12 @@ def entropy(shares: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class StepResult:
-    """value: what is maximised, on this batch; risks [K]; gradient of -value to A [P, K]."""
+    """value: what is maximised, on this batch; averages [K, quantities]: each subset's risk, and
+    slope where the objective has one; gradient of -value to A [P, K].
+    """
 
     value: float
-    risks: Tensor
+    averages: Tensor
     gradient: Tensor
 
 
@@ -149,18 +154,19 @@ def value_and_gradient(
     assignment A [P, K] float64, rows sum to one; balance weighs the entropy of mean_i A[y_i].
     Collective: sums over the ranks of [K] and [P, K] numbers, whatever the size of the batch.
     """
-    rows_of, value_of = OBJECTIVES[objective]
+    quantities, value_of = OBJECTIVES[objective]
     assignment = assignment.detach().requires_grad_()
-    usable = torch.where(sim.counts > 1, sim.counts, 0.0)
-    kept = (usable[sim.own] > 0).to(assignment.dtype)[:, None]
-    local_sum = (kept * assignment[sim.own] * rows_of(sim, assignment)).sum(0)
+    usable = torch.where(sim.counts > 1, sim.counts, 0.0)  # rows without a positive are left out
+    weights = (torch.where(usable[sim.own] > 0, 1.0, 0.0)[:, None] * assignment[sim.own])[..., None]
+    rows = torch.stack([quantity(sim, assignment) for quantity in quantities], dim=-1)
+    local_sum = (weights * rows).sum(0)
     total_sum = dist.all_reduce_(local_sum.detach().clone()).requires_grad_()
-    weight = (usable @ assignment).clamp_min(torch.finfo(assignment.dtype).tiny)
-    risks = total_sum / weight
-    shares = sim.counts @ assignment / sim.counts.sum()
-    value = value_of(risks) + balance * entropy(shares)
+    total_weight = (usable @ assignment).clamp_min(torch.finfo(assignment.dtype).tiny)
+    averages = total_sum / total_weight[:, None]
+    value = value_of(averages) + balance * entropy(sim.counts @ assignment / sim.counts.sum())
     # What every rank computes alike is differentiated once; only the way through the rows of a
     # rank is summed over the ranks.
     to_sum, shared = torch.autograd.grad(-value, (total_sum, assignment))
     (local,) = torch.autograd.grad(local_sum, assignment, to_sum)
-    return StepResult(float(value), risks.detach(), dist.all_reduce_(local) + shared)
+    gradient = dist.all_reduce_(local) + shared
+    return StepResult(float(value.detach()), averages.detach(), gradient)
