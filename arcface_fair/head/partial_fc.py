@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from arcface_fair import dist
 from arcface_fair.errors import UserError
 from arcface_fair.head import checks
-from arcface_fair.head.dense import dense_statistics
+from arcface_fair.head.kernels import check_kernel, kernel_statistics
 from arcface_fair.head.sampling import Active, draw, initial_rows, local_columns, shard_of
 
 Margin = Callable[..., Tensor]
@@ -44,6 +44,9 @@ class PartialFC(nn.Module):
     margin_loss: ``margin(local_cosines [N, K], local_labels [N, 1], -1 = elsewhere) -> logits``,
         upstream's or ours; one with ``needs_context`` gets a MarginContext as a third argument.
     sample_rate: share of each shard's classes in a step, above 0, up to 1 (all).
+    kernel: "dense" holds [N, K]; "chunked" streams blocks of classes and holds one block;
+        "auto" is chunked where dense's matrices would pass the budget.
+    memory_budget_mib: what a block's matrices may take, MiB, at least 1.
     fp16: float16 matrix products on CUDA; everything after them is float32. On a CPU the
         products are in the embeddings' precision, or autocast's where that is on.
     on_clamp: what to do when a row's loss passes 69.078: "log", "raise" or "ignore".
@@ -74,6 +77,7 @@ class PartialFC(nn.Module):
                 f"margin_loss is {margin_loss!r}, expected a callable (cosines, labels) -> logits; "
                 "use arcface_fair.head.ArcFace()"
             )
+        check_kernel(kernel, memory_budget_mib, margin_loss)
         self.margin_softmax = margin_loss
         self.embedding_size, self.num_classes = embedding_size, num_classes
         self.sample_rate, self.fp16, self.on_clamp = float(sample_rate), fp16, on_clamp
@@ -139,12 +143,14 @@ class PartialFC(nn.Module):
         checks.agree(error, labels.numel(), self.groups is not None, self.weight.device)
         all_labels = self._gather_ids(labels)
         active = Active() if active is None else active
-        ce, entropy, pmax = dense_statistics(
+        ce, entropy, pmax = kernel_statistics(
             dist.gather_rows(self._promoted(embeddings)),
             dist.scale_gradient(self.weight, centre_gradient),
             active.index,
             local_columns(all_labels, self.classes, active),
             self.margin_softmax if margin is None else margin,
+            kernel=self.kernel,
+            budget_bytes=int(self.memory_budget_mib * 2**20),
             groups=None if self.groups is None else self._gather_ids(self.groups),
             product_dtype=self._product_dtype(),
         )

@@ -122,13 +122,7 @@ def row_slices(logits: Tensor) -> list[slice]:
 def first_gradient(logits: Tensor, labels: Tensor, rows: Rows, incoming: Incoming) -> Tensor:
     """The gradient with respect to this shard's ``logits`` [N, K], by the formulas above."""
     gradient = torch.empty_like(logits)
-    constant = torch.zeros_like(rows.ce)
-    if incoming.ce is not None:
-        constant = constant + incoming.ce
-    if incoming.entropy is not None:
-        constant = constant - incoming.entropy * rows.entropy
-    if incoming.pmax is not None:
-        constant = constant - incoming.pmax * rows.pmax
+    constant = constant_part(rows, incoming)
     for part in row_slices(logits):
         log_p = (logits[part] - rows.log_sum[part, None]).clamp_min_(LOWEST_LOG)
         torch.exp(log_p, out=gradient[part])
@@ -142,6 +136,18 @@ def first_gradient(logits: Tensor, labels: Tensor, rows: Rows, incoming: Incomin
     if incoming.pmax is not None:
         add_at(gradient, rows.where, incoming.pmax * rows.pmax)
     return gradient
+
+
+def constant_part(rows: Rows, incoming: Incoming) -> Tensor:
+    """The row's A in dz = p (A - g_ent log p) + the one-hot terms; [N]."""
+    constant = torch.zeros_like(rows.ce)
+    if incoming.ce is not None:
+        constant = constant + incoming.ce
+    if incoming.entropy is not None:
+        constant = constant - incoming.entropy * rows.entropy
+    if incoming.pmax is not None:
+        constant = constant - incoming.pmax * rows.pmax
+    return constant
 
 
 def add_at(matrix: Tensor, columns: Tensor, values: Tensor) -> None:
@@ -240,7 +246,7 @@ def peak_share(upper: Tensor, where: Tensor) -> Tensor:
 def pmax_second(
     p: Tensor, upper: Tensor, weight: Tensor, at_peak: Tensor, mean: Tensor, where: Tensor
 ) -> Tensor:
-    """g P [(a - p)(ua - ub) - p (u - ub)], [N, K]; ``weight`` is g P, ua ``at_peak``, ub ``mean``."""
+    """g P [(a - p)(ua - ub) - p (u - ub)], [N, K]; ``weight`` g P, ``at_peak`` ua, ``mean`` ub."""
     # (a - p)(ua - ub) - p (u - ub) = a (ua - ub) - p (u + ua - 2 ub)
     result = (upper + (at_peak - 2 * mean)[:, None]).mul_(p).mul_(-weight[:, None])
     add_at(result, where, weight * (at_peak - mean))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from arcface_fair.dist import rank, world_size
-from arcface_fair.head import ArcFace, PartialFC
+from arcface_fair.head import CIFP, ArcFace, PartialFC
 from tests.ranks import run_ranks
 
 REFERENCE = Path(__file__).parents[3] / "../shared/reference"
@@ -59,11 +59,16 @@ def test_arcface_equals_upstreams_head(ranks: int, kernel: str) -> None:
     assert_close(torch.cat([grad for _, _, grad in answers]), wanted["grad_weight"])
 
 
-def test_arcface_equals_the_authors_head() -> None:
-    given, wanted = load("invreg_fc_cifp0.in"), load("invreg_fc_cifp0.out")
-    margin = ArcFace(float(given["scale"]), float(given["margin"]), gradient="exact")
+@pytest.mark.parametrize("kernel", ["dense", "chunked"])
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("cifp", [0, 1])
+def test_exact_arcface_equals_the_authors_head(cifp: int, ranks: int, kernel: str) -> None:
+    given, wanted = load(f"invreg_fc_cifp{cifp}.in"), load(f"invreg_fc_cifp{cifp}.out")
+    plain = ArcFace(float(given["scale"]), float(given["margin"]), gradient="exact")
+    margin = CIFP(plain) if cifp else plain
     weight = np.ascontiguousarray(given["kernel"].T)
-    loss, grad_emb, grad_weight = head_step(margin, given["emb"], given["labels"], weight, "dense")
-    assert loss == pytest.approx(float(wanted["loss"]), rel=1e-5)
-    assert_close(grad_emb, wanted["grad_emb"])
-    assert_close(grad_weight, wanted["grad_kernel"].T)
+    answers = run_ranks(ranks, head_step, margin, given["emb"], given["labels"], weight, kernel)
+    for loss, _, _ in answers:
+        assert loss == pytest.approx(float(wanted["loss"]), rel=1e-5)
+    assert_close(torch.cat([grad for _, grad, _ in answers]) / ranks, wanted["grad_emb"])
+    assert_close(torch.cat([grad for _, _, grad in answers]), wanted["grad_kernel"].T)

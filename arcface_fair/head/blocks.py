@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""One block of classes at a time: the plan of a pass, its block of logits, its running sums.
+
+N rows of the gathered batch, K active classes on this rank, D embedding size. A block is a
+span of columns; its logits [N, block] are the largest thing that exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from arcface_fair.head.margin import MarginContext
+from arcface_fair.head.softmax import LOWEST_LOG, Partials
+
+# Stands for a logit that must not count: exp gives 0, and 0 times it is still 0.
+NOWHERE = -1e30
+_SMALLEST_NORM = 1e-12  # as torch's normalize
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What stays the same from block to block, in the forward pass and in every later one."""
+
+    columns: Tensor  # [N] int64, the label's column here, -1 elsewhere
+    index: Tensor | None  # [K] rows of the shard that take part, None for all
+    num_active: int  # K
+    block: int  # columns at a time
+    margin: Callable[..., Tensor]
+    scale: float | None  # s of a target-only margin; None: the margin is called per block
+    threshold: float = 0.0  # interclass filter of a target-only margin
+    context: MarginContext | None = None
+    product_dtype: torch.dtype | None = None
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """(start, stop) of every block."""
+        for start in range(0, self.num_active, self.block):
+            yield start, min(start + self.block, self.num_active)
+
+    def place(self, start: int, stop: int) -> slice | Tensor:
+        """Where the block's centres lie in the shard's weight."""
+        return slice(start, stop) if self.index is None else self.index[start:stop]
+
+    def targets(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Rows whose label lies in the block, and its column within the block."""
+        (rows,) = torch.where((self.columns >= start) & (self.columns < stop))
+        return rows, self.columns[rows] - start
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """The differentiable inputs of one block."""
+
+    rows: Tensor  # [N, D] normalised embeddings
+    centres: Tensor  # [k, D] class centres, or the whole shard before it is cut
+    target: Tensor | None  # [N] target logits of a target-only margin
+    target_cosine: Tensor | None  # [N] for a margin that asks for context
+    norms: Tensor | None  # [N] likewise
+
+    def tensors(self) -> list[Tensor]:
+        """Those that are there, in order."""
+        return [value for value in vars(self).values() if value is not None]
+
+    def detached(self, **changes: Tensor) -> Leaves:
+        """The same values as new leaves that require a gradient."""
+        fresh: dict[str, Any] = {**vars(self), **changes}
+        for name, value in fresh.items():
+            fresh[name] = None if value is None else value.detach().requires_grad_()
+        return Leaves(**fresh)
+
+
+def block_logits(plan: Plan, leaves: Leaves, start: int) -> Tensor:
+    """Logits [N, k] of the block whose centres [k, D] are in ``leaves``; plain autograd."""
+    stop = start + len(leaves.centres)
+    rows, centres = leaves.rows, normalize(leaves.centres)
+    if plan.product_dtype is not None:
+        rows, centres = rows.to(plan.product_dtype), centres.to(plan.product_dtype)
+    cosines = (rows @ centres.T).to(leaves.rows.dtype).clamp(-1, 1)
+    own, column = plan.targets(start, stop)
+    if plan.scale is not None:
+        assert leaves.target is not None
+        if plan.threshold > 0:
+            cosines = cosines * (cosines <= plan.threshold)
+        return (cosines * plan.scale).index_put((own, column), leaves.target[own])
+    labels = torch.full_like(plan.columns, -1)
+    labels[own] = column
+    if plan.context is None:
+        return plan.margin(cosines, labels[:, None])
+    assert leaves.target_cosine is not None
+    assert leaves.norms is not None
+    context = replace(plan.context, target_cosine=leaves.target_cosine, norms=leaves.norms)
+    return plan.margin(cosines, labels[:, None], context)
+
+
+class Scratch:
+    """Matrices [N, block] that every block writes into again."""
+
+    def __init__(self, rows: Tensor, block: int, count: int) -> None:
+        self.rows = len(rows)
+        self.stores = [rows.new_empty(self.rows * block) for _ in range(count)]
+
+    def matrices(self, columns: int) -> list[Tensor]:
+        """One contiguous [N, columns] view per matrix."""
+        return [store[: self.rows * columns].view(self.rows, columns) for store in self.stores]
+
+
+def scaled_cosines(
+    plan: Plan, scaled_rows: Tensor, centres: Tensor, out: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Writes s * cos [N, k] to ``out``; returns 1 / norm [k] and the low precision centres.
+
+    The block of cosines is divided by the centres' norms, not the centres: N is below D as a
+    rule, and no copy of them is made. ``scaled_rows`` [N, D] hold s times the unit embeddings.
+    """
+    assert plan.scale is not None
+    inverse = torch.linalg.vector_norm(centres, dim=1).clamp_min_(_SMALLEST_NORM).reciprocal_()
+    if plan.product_dtype is None:
+        torch.mm(scaled_rows, centres.T, out=out)
+        out.mul_(inverse)
+        return inverse, None
+    low = (centres * inverse[:, None]).to(plan.product_dtype)
+    torch.mul((scaled_rows / plan.scale).to(plan.product_dtype) @ low.T, 1.0, out=out)
+    out.mul_(plan.scale).clamp_(-plan.scale, plan.scale)
+    return inverse, low
+
+
+class Running:
+    """Sums over the blocks seen so far, about the largest logit so far."""
+
+    def __init__(self, rows: Tensor) -> None:
+        zero = rows.new_zeros(len(rows))
+        nowhere = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+        self.partials = Partials(zero - torch.inf, nowhere, zero, zero)
+
+    def add(self, logits: Tensor, start: int, scratch: Tensor) -> None:
+        """Takes in one block [N, k]; overwrites ``logits`` and ``scratch``."""
+        highest, column = logits.max(1)
+        before = self.partials
+        peak = torch.maximum(before.peak, highest)
+        logits.sub_(peak[:, None])
+        torch.exp(logits, out=scratch)
+        moment = torch.linalg.vecdot(scratch, logits)
+        gap = (before.peak - peak).clamp_min(LOWEST_LOG)
+        factor = gap.exp()
+        self.partials = Partials(
+            peak,
+            torch.where(highest > before.peak, column + start, before.where),
+            before.total * factor + scratch.sum(1),
+            (before.moment + before.total * gap) * factor + moment,
+        )
+
+
+def with_target(partials: Partials, target: Tensor, columns: Tensor) -> Partials:
+    """Adds the target's logit [N], where ``columns`` [N] is not -1, to the other classes' sums."""
+    owned = columns >= 0
+    target = torch.where(owned, target, -torch.inf)
+    peak = torch.maximum(partials.peak, target)
+    gap = (partials.peak - peak).clamp_min(LOWEST_LOG)
+    below = (target - peak).clamp_min(LOWEST_LOG)
+    share = torch.where(owned, below.exp(), 0)
+    first = (target > partials.peak) | ((target == partials.peak) & (columns < partials.where))
+    return Partials(
+        peak,
+        torch.where(owned & first, columns, partials.where),
+        partials.total * gap.exp() + share,
+        (partials.moment + partials.total * gap) * gap.exp() + share * below,
+    )
