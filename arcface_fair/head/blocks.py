@@ -32,7 +32,7 @@ class Plan:
     num_active: int  # K
     block: int  # columns at a time
     margin: Callable[..., Tensor]
-    scale: float | None  # s of a target-only margin; None: the margin is called per block
+    scale: float | None = None  # s of a target-only margin; None: the margin is called per block
     threshold: float = 0.0  # interclass filter of a target-only margin
     context: MarginContext | None = None
     product_dtype: torch.dtype | None = None
