@@ -73,12 +73,13 @@ def run(args: argparse.Namespace) -> None:
     )
 
 
-def draw_world(world: World, folder: str | Path) -> Path:
+def draw_world(world: World, folder: str | Path, **settings: Any) -> Path:
     """Draws ``world`` with a progress bar unless it lies in ``folder`` already; the folder.
 
-    A world of other settings in its place is replaced, any other folder refused (UserError).
+    settings: those of ``write_world``.  A world of other settings in its place is replaced, any
+    other folder refused (UserError).
     """
-    return _draw(world, folder, force=True, reuse=True)
+    return _draw(world, folder, force=True, reuse=True, **settings)
 
 
 def _draw(world: World, folder: str | Path, **settings: Any) -> Path:
@@ -86,7 +87,7 @@ def _draw(world: World, folder: str | Path, **settings: Any) -> Path:
 
     from arcface_fair.data.synthetic import write_world
 
-    with tqdm(desc="drawing", unit=" faces", mininterval=0.5) as bar:
+    with tqdm(desc="drawing", unit=" faces", mininterval=0.5, delay=0.2) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

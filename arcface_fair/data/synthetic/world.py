@@ -49,11 +49,11 @@ class World:
         _whole("identities", self.identities, 1)
         _whole("images", self.images, 1)
         _whole("seed", self.seed, 0)
+        if self.split not in SPLITS:
+            _refuse("split", self.split, f"one of {', '.join(SPLITS)}")
         _check_groups(self)
         _rate("loose_keep", self.loose_keep)
         _rate("pose", self.pose)
-        if self.split not in SPLITS:
-            _refuse("split", self.split, f"one of {', '.join(SPLITS)}")
         if unknown := sorted(set(self.confounded) - set(COMPONENTS)):
             _refuse("confounded", ", ".join(unknown), f"names out of {', '.join(COMPONENTS)}")
 
