@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""Writes a backbone as one ONNX file that every InsightFace consumer reads in the same way.
+
+The portable contract: one file with its weights inside; one float32 input
+[batch, 3, 112, 112], RGB, (x - 127.5) / 127.5; one float32 output [batch, embedding size], not
+normalised, no flip inside; only the batch is dynamic; opset 17 by default, 11 for MFR.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import arcface_fair
+from arcface_fair.errors import UserError
+from arcface_fair.export.check import check_onnx
+from arcface_fair.export.extra import require
+
+DEFAULT_OPSET, MFR_OPSET, LAST_OPSET = 17, 11, 20
+TRAIN_STD = "127.5"
+
+
+def export_onnx(
+    backbone: nn.Module,
+    path: str | Path,
+    *,
+    opset: int = DEFAULT_OPSET,
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """Writes `backbone` to `path` and returns it; the backbone itself is not changed.
+
+    The file is checked against the backbone before it gets its name; if it fails, nothing is
+    left behind. The same weights and metadata give the same bytes. `metadata` joins the facts
+    that are always there (normalisation, colour order, version).
+    Raises UserError without onnx and onnxruntime, for an opset outside 11..20, for a backbone
+    that was not trained with (x - 127.5) / 127.5, and where file and backbone disagree.
+    """
+    path = Path(path)
+    for package in ("onnx", "onnxruntime"):
+        require(package)
+    if not MFR_OPSET <= opset <= LAST_OPSET:
+        raise UserError(
+            f"opset is {opset}; choose {MFR_OPSET} (old runtimes, MFR) to {LAST_OPSET}, "
+            f"{DEFAULT_OPSET} is usual"
+        )
+    facts = _facts(metadata or {})
+    plain = _plain_copy(backbone)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+            draft = Path(folder) / "model.onnx"
+            _trace(plain, draft, opset)
+            _add_facts(draft, facts)
+            check_onnx(draft, plain, opset)
+            os.replace(draft, path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}); "
+            "choose a folder that can be written and has room"
+        ) from error
+    return path
+
+
+def _facts(metadata: Mapping[str, str]) -> dict[str, str]:
+    facts = {
+        "arcface_fair_version": arcface_fair.__version__,
+        "color": "RGB",
+        "train_mean": TRAIN_STD,
+        "train_std": TRAIN_STD,
+        **{str(key): str(value) for key, value in metadata.items()},
+    }
+    if float(facts["train_std"]) != float(TRAIN_STD):
+        raise UserError(
+            f"train_std is {facts['train_std']}, but InsightFace feeds (x - 127.5) / 127.5; "
+            "export a backbone that was trained with 127.5"
+        )
+    return facts
+
+
+def _plain_copy(backbone: nn.Module) -> nn.Module:
+    """A float32 copy on the CPU in eval mode, without autocast and without DDP around it."""
+    inner = getattr(backbone, "module", backbone)
+    plain = copy.deepcopy(inner).cpu().float().eval()
+    for module in plain.modules():
+        if isinstance(getattr(module, "fp16", None), bool):
+            module.fp16 = False
+    return plain.requires_grad_(False)
+
+
+def _trace(plain: nn.Module, path: Path, opset: int) -> None:
+    """Writes the model with the TorchScript exporter.
+
+    The newer exporter (dynamo) puts weights into a second file, ignores requests for old opsets
+    and writes other bytes the second time; InsightFace Server compares bytes.
+    """
+    with warnings.catch_warnings():
+        for message in ("You are using the legacy TorchScript", "The feature will be removed"):
+            warnings.filterwarnings("ignore", message, DeprecationWarning)
+        torch.onnx.export(
+            plain,
+            (torch.zeros(2, 3, 112, 112),),
+            path,
+            opset_version=opset,
+            dynamo=False,
+            input_names=["images"],
+            output_names=["embeddings"],
+            dynamic_axes={"images": {0: "batch"}, "embeddings": {0: "batch"}},
+        )
+
+
+def _add_facts(path: Path, facts: Mapping[str, str]) -> None:
+    onnx = require("onnx")
+    model = onnx.load(str(path), load_external_data=False)
+    onnx.helper.set_model_props(model, dict(sorted(facts.items())))
+    path.write_bytes(model.SerializeToString(deterministic=True))
