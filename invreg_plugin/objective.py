@@ -24,6 +24,7 @@ from torch import Tensor
 from arcface_fair import dist
 
 INVARIANCE_WEIGHT = 0.2  # of the variance or squared slope beside the mean, as released
+_FLOOR = 1e-30  # added to weights: a subset without any keeps finite means, others do not notice
 REX_WEIGHT = 20.0  # of the variance alone; the balance term has weight 1
 
 
@@ -89,19 +90,19 @@ def row_slopes(sim: Similarities, assignment: Tensor) -> Tensor:
     assert sim.positives_slope is not None
     assert sim.negatives_slope is not None
     inside, share = _inside_log(sim, assignment)
-    slope = sim.positives_slope[:, None] + share * (sim.negatives_slope @ assignment)
+    slope = sim.positives_slope[:, None] + share * (sim.negatives_slope @ (assignment + _FLOOR))
     return slope / inside - sim.mean_positive[:, None]
 
 
 def _inside_log(sim: Similarities, assignment: Tensor) -> tuple[Tensor, Tensor]:
     """sum_pos + n_neg * sum_neg a e^s / sum_neg a, and n_neg / sum_neg a, both [n, K]."""
     own_counts = sim.counts[sim.own][:, None]
+    assignment = assignment + _FLOOR
     weights = sim.counts[:, None] * assignment
     # Summed over the other identities directly: a difference of sums cancels where nearly all
     # the weight of a subset lies on the own identity.
     others = 1 - torch.nn.functional.one_hot(sim.own, len(sim.counts)).to(weights.dtype)
-    total = (others @ weights).clamp_min(torch.finfo(weights.dtype).tiny)
-    share = (sim.counts.sum() - own_counts) / total
+    share = (sim.counts.sum() - own_counts) / (others @ weights + _FLOOR)
     return sim.positives[:, None] + share * (sim.negatives @ assignment), share
 
 
@@ -132,7 +133,7 @@ OBJECTIVES: dict[str, tuple[tuple[Rows, ...], Callable[[Tensor], Tensor]]] = {
 
 def entropy(shares: Tensor) -> Tensor:
     """Entropy in nats of [K] shares that sum to one."""
-    return -torch.special.xlogy(shares, shares).sum()
+    return -(shares * (shares + _FLOOR).log()).sum()
 
 
 @dataclass(frozen=True)
@@ -161,8 +162,7 @@ def value_and_gradient(
     rows = torch.stack([quantity(sim, assignment) for quantity in quantities], dim=-1)
     local_sum = (weights * rows).sum(0)
     total_sum = dist.all_reduce_(local_sum.detach().clone()).requires_grad_()
-    total_weight = (usable @ assignment).clamp_min(torch.finfo(assignment.dtype).tiny)
-    averages = total_sum / total_weight[:, None]
+    averages = total_sum / (usable @ assignment + _FLOOR)[:, None]
     value = value_of(averages) + balance * entropy(sim.counts @ assignment / sim.counts.sum())
     # What every rank computes alike is differentiated once; only the way through the rows of a
     # rank is summed over the ranks.

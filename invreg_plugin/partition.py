@@ -118,6 +118,18 @@ def _check(
         )
 
 
+def _finite_rows(source: Features, batch: Batch) -> np.ndarray:
+    """The batch's rows [N, D]; one that is not finite would spoil every identity's scores."""
+    rows = source.read(batch.positions)
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise UserError(
+            f"the feature of image {batch.positions[(~finite).argmax()]} is not finite, expected "
+            "finite features; the network has diverged, go back to an earlier checkpoint"
+        )
+    return rows
+
+
 class _Learner:
     """M, its optimiser's memory and the history of one run."""
 
@@ -196,7 +208,7 @@ class _Learner:
         return result.value
 
     def _similarities(self, batch: Batch) -> Similarities:
-        features = torch.from_numpy(self.source.read(batch.positions)).to(self.device)
+        features = torch.from_numpy(_finite_rows(self.source, batch)).to(self.device)
         slots = torch.from_numpy(batch.slots).to(self.device)
         size, ranks, rank = len(slots), dist.world_size(), dist.rank()
         rows = slice(size * rank // ranks, size * (rank + 1) // ranks)

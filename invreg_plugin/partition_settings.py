@@ -44,6 +44,11 @@ class PartitionSettings:
         self._between("temperature", 0.02, 100.0)
         self._between("tolerance", 0.0, 1.0)
 
+        if not isinstance(self.projection, bool):
+            raise UserError(
+                f"projection is {self.projection!r}, expected True or False; correct the setting"
+            )
+
     def _whole(self, name: str, least: int) -> None:
         value = getattr(self, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
