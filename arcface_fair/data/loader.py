@@ -106,44 +106,62 @@ class Loader:
         device: torch.device,
     ) -> None:
         self.batches, self.num_workers, self.device = batches, num_workers, device
-        with _quiet_workers():
-            self._loader = DataLoader(
-                _Batches(training_images),
-                batch_size=None,
-                sampler=batches,  # type: ignore[arg-type]
-                num_workers=num_workers,
-                worker_init_fn=_start_worker,
-                persistent_workers=num_workers > 0,
-                pin_memory=device.type == "cuda",
-                # Without one of its own it would draw from the global generator every epoch.
-                generator=torch.Generator(),
-            )
+        self._images = _Batches(training_images)
+        self._loader: DataLoader | None = None
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        with _quiet_workers():
-            source = iter(self._loader)
+        source: Iterator[Batch | _Failure] | None = self._start()
         while True:
-            try:
-                item = next(source, None)
-            except RuntimeError as error:
-                raise self._explained(error) from error
-            if item is None:
+            assert source is not None
+            received = self._receive(source)
+            if received is None:
                 return
-            if isinstance(item, _Failure):
-                raise UserError(item.message)
+            if isinstance(received, _Failure):
+                # Both names go first: a traceback would keep the workers until much later.
+                source = None
+                self.close()
+                raise UserError(received.message)
             images, labels, positions = (
                 part.to(self.device, non_blocking=True)
-                for part in (item.images, item.labels, item.positions)
+                for part in (received.images, received.labels, received.positions)
             )
-            yield Batch(images, labels, positions, item.skipped)
+            yield Batch(images, labels, positions, received.skipped)
 
-    def _explained(self, error: RuntimeError) -> RuntimeError | UserError:
-        if "DataLoader worker (pid" not in str(error):
-            return error
-        return UserError(
+    def close(self) -> None:
+        """Ends the workers now; iterating again starts new ones.
+
+        Call it when training ends. Left to the garbage collector, PyTorch's workers may be waited
+        for in vain, five seconds each: their queues can be gone before they are told.
+        """
+        self._loader = None
+
+    def _start(self) -> Iterator[Batch | _Failure]:
+        with _quiet_workers():
+            if self._loader is None:
+                self._loader = DataLoader(
+                    self._images,
+                    batch_size=None,
+                    sampler=self.batches,  # type: ignore[arg-type]
+                    num_workers=self.num_workers,
+                    worker_init_fn=_start_worker,
+                    persistent_workers=self.num_workers > 0,
+                    pin_memory=self.device.type == "cuda",
+                    # Without one of its own it would draw from the global generator every epoch.
+                    generator=torch.Generator(),
+                )
+            return iter(self._loader)
+
+    def _receive(self, source: Iterator[Batch | _Failure]) -> Batch | _Failure | None:
+        """The next batch, what went wrong instead, or None at the end."""
+        try:
+            return next(source, None)
+        except RuntimeError as error:
+            if "DataLoader worker (pid" not in str(error):
+                raise
+        return _Failure(
             f"one of the {self.num_workers} data workers was ended by the system, not by an error "
             "of its own; memory or /dev/shm is most likely full: lower num_workers or batch_size "
             "(num_workers = 0 loads in the main process), or give the container more memory"

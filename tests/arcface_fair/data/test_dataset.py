@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +78,13 @@ def test_an_image_is_a_function_of_seed_epoch_and_position():
     shown = {first[epoch, 3][0].numpy().tobytes() for epoch in range(5)}
     assert len(shown) == 5
     assert any(not torch.equal(first[0, p][0], other[0, p][0]) for p in range(8))
+
+
+def test_pickled_for_a_spawned_worker_it_gives_the_same_image(write_record):
+    images = TrainingImages(open_dataset(write_record([0, 0, 1])), shift=3, seed=1)
+    copy = pickle.loads(pickle.dumps(images))
+    assert torch.equal(copy[2, 1][0], images[2, 1][0])
+    assert copy[0, 2][1:] == (1, 2)
 
 
 def test_half_of_the_images_are_mirrored():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -78,6 +79,26 @@ def test_a_batch_has_the_images_labels_and_positions_of_its_list():
         assert batch.positions.tolist() == [position for _, position in indices]
         assert torch.equal(batch.labels, batch.positions % 12)
         assert batch.skipped == 0
+
+
+@pytest.mark.parametrize("ending", ["error", "close"])
+def test_workers_are_gone_as_soon_as_they_are_not_wanted(ending):
+    loader = loader_of(fails_at(17) if ending == "error" else lambda position: None, 2)
+    before = set(multiprocessing.active_children())
+    start = time.monotonic()
+    if ending == "error":
+        with pytest.raises(UserError) as caught:  # held, and with it the frames of the loop
+            listed(loader)
+        assert str(caught.value) == "record 17 cannot be decoded"
+    else:
+        whole = listed(loader)
+        assert len(set(multiprocessing.active_children()) - before) == 2
+        loader.close()
+    assert set(multiprocessing.active_children()) == before
+    assert time.monotonic() - start < 4
+    if ending == "close":
+        assert listed(loader) == whole
+        loader.close()
 
 
 def test_leaving_in_the_middle_of_an_epoch_leaves_the_next_one_whole():
