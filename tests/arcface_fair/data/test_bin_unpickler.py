@@ -40,7 +40,7 @@ def test_strings_of_python_2_come_as_bytes():
         [b"\xff\xd8", b"b"],
         [True],
     ]
-    text = b"((lp1\nS'\\xff\\xd8'\np2\naS'b'\np3\na(lp4\nI01\natp5\n."
+    text = b"((lp1\nS'\\xff\\xd8'\np2\naS'b'\na(lp3\nI01\natp4\n."
     assert load_plain(text, "it") == [[b"\xff\xd8", b"b"], [True]]
 
 
