@@ -15,7 +15,7 @@ import numpy as np
 from arcface_fair.data.synthetic.world import World
 
 GENDERS = ("female", "male")
-SPREAD = 1.0  # times every spread below: how different people are, hence how hard the task
+SPREAD = 1.1  # times every spread below: how different people are, hence how hard the task
 
 # name: (mean, spread between people, shift of a male face, shift by group)
 GEOMETRY: dict[str, tuple[float, float, float, tuple[float, float, float, float]]] = {
