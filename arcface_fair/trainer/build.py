@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,15 @@ def wrap_backbone(run: RunSettings, backbone: nn.Module, device: torch.device) -
     """DistributedDataParallel where there are several ranks; else the module itself."""
     if dist.world_size() == 1:
         return backbone
-    wrapped = DistributedDataParallel(
-        backbone,
-        device_ids=[device.index] if device.type == "cuda" else None,
-        broadcast_buffers=False,
-        bucket_cap_mb=16,
-    )
+    with warnings.catch_warnings():
+        # Newer names of the option mean something else: buffers would be overwritten at the start.
+        warnings.filterwarnings("ignore", ".*broadcast_buffers", FutureWarning)
+        wrapped = DistributedDataParallel(
+            backbone,
+            device_ids=[device.index] if device.type == "cuda" else None,
+            broadcast_buffers=False,
+            bucket_cap_mb=16,
+        )
     if run.gradient_compression == "fp16":
         from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import fp16_compress_hook
 

@@ -108,10 +108,10 @@ class Trainer:
             device=device,
             log=self._point,
         )
+        self.model = build.wrap_backbone(run, self.backbone, device)
         self._resumed = load_checkpoint(self.output, run_facts(self)) if run.resume else None
         if self._resumed is not None:
             restore_state(self, self._resumed)
-        self.model = build.wrap_backbone(run, self.backbone, device)
         build.prepare_output(self.output)
         self._write_config(config)
         self.skipped_images = 0

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+import pytest
+
+from arcface_fair import cli
+
+
+def test_every_command_lists_itself_with_one_line_of_help(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    listed = capsys.readouterr().out
+    commands = cli.commands()
+    assert {"train", "demo", "evaluate", "export", "synthesize"} <= set(commands)
+    for name, module in commands.items():
+        assert name in listed
+        assert "\n" not in module.HELP
+
+
+def test_the_command_line_starts_without_torch():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from arcface_fair import cli; cli.build_parser(); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_unknown_command_is_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["nothing"])
+    assert ended.value.code == 2
+    assert "invalid choice: 'nothing'" in capsys.readouterr().err
