@@ -77,8 +77,8 @@ class FairnessTable:
 
     @property
     def std_ddof0(self) -> float:
-        """Population standard deviation of the accuracies."""
-        return float(self.accuracies.std())
+        """Population standard deviation of the accuracies; NaN for a single group."""
+        return float(self.accuracies.std()) if len(self.rows) > 1 else math.nan
 
     @property
     def std_ddof1(self) -> float:
@@ -87,8 +87,8 @@ class FairnessTable:
 
     @property
     def ser(self) -> float:
-        """Largest over smallest error; infinite if only some groups are without error."""
-        return skewed_error_ratio(self.accuracies)
+        """Largest over smallest error; infinite if some groups have none, NaN for one group."""
+        return skewed_error_ratio(self.accuracies) if len(self.rows) > 1 else math.nan
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON; what is undefined or infinite becomes None."""
@@ -105,7 +105,7 @@ class FairnessTable:
             "groups": groups,
             "mean": self.mean,
             "worst": {"group": self.worst.name, "accuracy": self.worst.accuracy},
-            "std_ddof0": self.std_ddof0,
+            "std_ddof0": _finite(self.std_ddof0),
             "std_ddof1": _finite(self.std_ddof1),
             "ser": _finite(self.ser),
             "mean_tpr": _finite(self.mean_tpr),

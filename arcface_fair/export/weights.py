@@ -14,6 +14,7 @@ import pickle
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,15 @@ def _differences(
 
 
 def _fitting(state: Mapping[str, Tensor], size: int) -> list[str]:
-    return [name for name in BACKBONES if not _differences(state, name, size, {})]
+    alike = [name for name in BACKBONES if _entries(name) == state.keys()]
+    return [name for name in alike if not _differences(state, name, size, {})]
+
+
+@cache
+def _entries(network: str) -> frozenset[str]:
+    """Names in the network's state dict, which do not depend on the embedding size."""
+    with torch.device("meta"):
+        return frozenset(get_model(network, num_features=1).state_dict())
 
 
 def _only_fit(state: Mapping[str, Tensor], size: int, path: Path) -> str:
