@@ -56,18 +56,17 @@ def run(args: argparse.Namespace) -> None:
         print(f"\nwrote {args.json}")
 
 
-def bins_of_run(folder: Path) -> list[Path]:
-    """The verification sets that a run's config names."""
-    path = folder / "config.json"
-    if not path.is_file():
+def bins_of_run(model: Path) -> list[Path]:
+    """The verification sets that the config of a model's run names."""
+    from arcface_fair.export import find_model
+
+    config = {} if model.suffix == ".onnx" else find_model(model).config
+    names = config.get("val_targets")
+    if not names or "rec" not in config:
         raise UserError(
-            f"no --bins were given and {folder} is no run's folder with a config.json; "
+            f"no --bins were given, and {model} has no config.json with val_targets beside it; "
             "give one verification .bin per group"
         )
-    config = json.loads(path.read_text())
-    names = config.get("val_targets") or ()
-    if not names:
-        raise UserError(f"{path} names no val_targets; give one verification .bin per group")
     return [Path(config["rec"]) / f"{name}.bin" for name in names]
 
 

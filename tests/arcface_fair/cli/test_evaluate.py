@@ -99,21 +99,22 @@ def test_models_of_one_name_are_told_apart_by_their_paths():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{run}/model.pt"], "no --bins were given and"),
+        (["{data}/bare.pt"], "no --bins were given, and"),
+        (["{data}/bare.onnx"], "no --bins were given, and"),
         (["{run}", "--bins", "{data}/none.bin"], "none.bin cannot be read"),
         (["{run}", "--bins", "{data}/rfw_asian.bin", "{data}/rfw_asian.bin"], "are named 'asian'"),
         (["{run}", "{run}"], "is given twice"),
         (["{run}", "--batch-size", "0"], "--batch-size is 0"),
         (["{run}", "--device", "tpu"], "--device is 'tpu', which torch does not find"),
         (["{run}", "--network", "r18"], "do not fit network 'r18'"),
-        (["{data}/other"], "names no val_targets"),
+        (["{data}/other"], "no weights at"),
     ],
 )
 def test_what_a_user_can_put_right_is_one_sentence_and_exit_code_2(
     arguments, message, run, tmp_path, capsys
 ):
     (tmp_path / "other").mkdir()
-    (tmp_path / "other/config.json").write_text("{}")
+    (tmp_path / "bare.pt").write_bytes((run / "model.pt").read_bytes())
     filled = [argument.format(run=run, data=tmp_path) for argument in arguments]
     assert main(["evaluate", *filled]) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if "arcface-fair:" in line]
