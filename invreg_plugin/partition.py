@@ -7,6 +7,7 @@ assignments; M is drawn from N(0, 1) and climbs the objective (see objective.py)
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -42,6 +43,8 @@ __all__ = [
     "shuffled_partition",
     "table_partition",
 ]
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, float], None]
 
@@ -95,7 +98,8 @@ def learn_partition(
     )
     _check(source, identities, batches, settings)
     learner = _Learner(source, batches, num_classes, settings, torch.device(device))
-    learner.run(progress)
+    with torch.enable_grad():
+        learner.run(progress)
     return learner.partition()
 
 
@@ -115,6 +119,14 @@ def _check(
         raise UserError(
             f"none of {len(batches.present)} identities has two images, expected some with at "
             "least two; partition learning compares images of one identity"
+        )
+    single = int((batches.images == 1).sum())
+    if single and dist.rank() == 0:
+        log.warning(
+            "%d of %d identities have one image: they have no positive pair and are placed by "
+            "their likeness to the others alone",
+            single,
+            len(batches.present),
         )
 
 

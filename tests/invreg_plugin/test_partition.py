@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from arcface_fair.errors import UserError
 from invreg_plugin.features import FeatureStore
+from invreg_plugin.objective import similarities, value_and_gradient
 from invreg_plugin.partition import (
     NOT_LEARNED,
     Partition,
@@ -61,10 +63,6 @@ def test_rex_finds_subsets_that_differ_more_than_those_of_the_attribute():
 
 
 def _variance(features: np.ndarray, identities: np.ndarray, subset: np.ndarray) -> float:
-    import torch
-
-    from invreg_plugin.objective import similarities, value_and_gradient
-
     rows = torch.nn.functional.normalize(torch.from_numpy(features))
     sim = similarities(rows, torch.from_numpy(identities), slice(None), 0.3)
     hard = torch.nn.functional.one_hot(torch.from_numpy(subset).long(), 2).double()
@@ -136,7 +134,7 @@ def test_a_feature_store_gives_the_partition_of_the_array(tmp_path):
     np.testing.assert_array_equal(from_disk.confidence, from_memory.confidence)
 
 
-def test_identities_with_one_image_or_none_are_counted_and_used_where_they_can_be():
+def test_identities_with_one_image_or_none_are_counted_and_used_where_they_can_be(caplog):
     features, identities, attribute = planted(60)
     keep = np.ones(len(identities), bool)
     keep[np.isin(identities, (5, 6))] = False  # no image at all
@@ -149,6 +147,7 @@ def test_identities_with_one_image_or_none_are_counted_and_used_where_they_can_b
     assert partition.report["identities_with_one_image"] == 10
     assert np.flatnonzero(partition.subset == NOT_LEARNED).tolist() == [5, 6]
     assert partition.confidence[[5, 6]].tolist() == [0, 0]
+    assert "10 of 58 identities have one image" in caplog.text
     assert sum(partition.sizes) == 58
     known = partition.subset != NOT_LEARNED
     assert agreement(partition.subset[known], attribute[known]).best_match_accuracy >= 0.98
@@ -162,6 +161,13 @@ def test_learning_stops_early_once_nothing_changes_and_says_after_how_many_steps
     np.testing.assert_array_equal(early.subset, late.subset)
     assert early.objective == early.history[-1]["objective"]
     assert early.history[-1]["changed"] == 0
+
+
+def test_learning_works_where_the_caller_has_gradients_off():
+    features, identities, attribute = planted(60)
+    with torch.no_grad():
+        partition = learn_partition(features, identities, 60, PartitionSettings())
+    assert agreement(partition.subset, attribute).best_match_accuracy >= 0.99
 
 
 def test_progress_hears_of_every_step():
