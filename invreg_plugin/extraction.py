@@ -68,10 +68,13 @@ def _fill(
     images = TrainingImages(session.dataset, flip=False, skip_bad_images=session.skip_bad_images)
     loader = make_loader(images, batches, session.num_workers, session.device)
     bar = tqdm(loader, desc="features", unit="batch", disable=dist.rank() != 0, leave=False)
-    # The plan, not the batch, says where rows belong: a bad image's row names its stand-in.
-    for run, batch in zip(batches.runs, bar, strict=True):
-        faces = to_input(batch.images)
-        features = session.backbone(faces).float()
-        if flip_average:
-            features = features + session.backbone(faces.flip(3)).float()
-        store.write(int(run[0]), normalize(features))
+    try:
+        # The plan, not the batch, says where rows belong: a bad image's row names its stand-in.
+        for run, batch in zip(batches.runs, bar, strict=True):
+            faces = to_input(batch.images)
+            features = session.backbone(faces).float()
+            if flip_average:
+                features = features + session.backbone(faces.flip(3)).float()
+            store.write(int(run[0]), normalize(features))
+    finally:
+        loader.close()

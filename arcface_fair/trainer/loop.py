@@ -132,6 +132,7 @@ class Trainer:
             self._verify()
         finally:
             self.session.after_train()
+            self.loader.close()
             self.log.close()
 
     def _start(self) -> tuple[int, int]:
