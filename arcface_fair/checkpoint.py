@@ -96,7 +96,9 @@ def load_checkpoint(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
 
 def _readable_states(folder: Path) -> dict[int, dict[str, Any]]:
     path = checkpoint_path(folder, dist.rank())
-    states = [read_state(p) for p in (path, _previous(path), path.with_suffix(".new.pt")) if p.is_file()]
+    states = [
+        read_state(p) for p in (path, _previous(path), path.with_suffix(".new.pt")) if p.is_file()
+    ]
     if not states:
         raise UserError(
             f"config.resume is set but {path} does not exist; "

@@ -27,7 +27,7 @@ from arcface_fair.penalties import Augmentation, Penalty
 from arcface_fair.settings import parse_block
 
 if TYPE_CHECKING:
-    from arcface_fair.session import Session
+    pass
 
 ENTRY_POINT_GROUP = "arcface_fair.plugins"
 

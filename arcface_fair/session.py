@@ -120,7 +120,8 @@ class Session:
         self._group_of_class = _group_codes(group_table, group_attribute, num_classes).to(device)
         settings = parse_plugin_settings(plugin_modules, config)
         self.plugins: list[Plugin] = [
-            module.build(block, self) for module, block in zip(plugin_modules, settings, strict=True)
+            module.build(block, self)
+            for module, block in zip(plugin_modules, settings, strict=True)
         ]
         self.penalties = {p.name: p for plugin in self.plugins for p in plugin.penalties}
         head.terms.append(self._weighted_penalties)
@@ -137,7 +138,9 @@ class Session:
         self.epoch = epoch
         self._at("before_epoch")
 
-    def before_forward(self, images: Tensor, labels: Tensor, groups: Tensor | None = None) -> Tensor:
+    def before_forward(
+        self, images: Tensor, labels: Tensor, groups: Tensor | None = None
+    ) -> Tensor:
         """Opens a step and returns the images [B, 3, H, W] that the backbone shall see.
 
         ``groups`` int64 [B] are taken where the host's batch carries them; else the labels are

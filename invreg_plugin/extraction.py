@@ -61,9 +61,7 @@ def extract_features(session: Session, path: Path, *, flip_average: bool) -> Fea
     return store
 
 
-def _fill(
-    session: Session, store: FeatureStore, positions: np.ndarray, flip_average: bool
-) -> None:
+def _fill(session: Session, store: FeatureStore, positions: np.ndarray, flip_average: bool) -> None:
     batches = PositionBatches(positions, session.batch_size)
     images = TrainingImages(session.dataset, flip=False, skip_bad_images=session.skip_bad_images)
     loader = make_loader(images, batches, session.num_workers, session.device)

@@ -36,9 +36,7 @@ SHARED_NAME = "identity_partition"
 class PartitionStages(Hook):
     """The partitions of the run: makes those that are due, keeps all that were made."""
 
-    def __init__(
-        self, settings: InvRegSettings, partitions: Partitions, penalty: Penalty
-    ) -> None:
+    def __init__(self, settings: InvRegSettings, partitions: Partitions, penalty: Penalty) -> None:
         self.settings = settings
         self.partitions = partitions
         self.penalty = penalty
@@ -64,9 +62,7 @@ class PartitionStages(Hook):
             write_partition_tsv(folder / f"stage_{stage + 1}.tsv", partition)
         dist.barrier()
 
-    def _partition(
-        self, stage: int, num_subsets: int, seed: int, session: Session
-    ) -> Partition:
+    def _partition(self, stage: int, num_subsets: int, seed: int, session: Session) -> Partition:
         if self.settings.partition == "random":
             return random_partition(session.num_classes, num_subsets, seed)
         if self.settings.partition == "table":

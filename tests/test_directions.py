@@ -33,6 +33,9 @@ ALLOWED = {
 }
 
 
+ROOMS = {path.stem for path in (ROOT / "arcface_fair").iterdir() if path.suffix in ("", ".py")}
+
+
 def imports_at_run_time(path: Path) -> set[str]:
     """Modules that importing or running ``path`` imports; TYPE_CHECKING blocks do not count."""
     found: set[str] = set()
@@ -57,8 +60,8 @@ def room(path: Path) -> str:
 
 
 def core_rooms_imported(path: Path) -> set[str]:
-    names = {name.split(".")[1] for name in imports_at_run_time(path) if name.startswith("arcface_fair.")}
-    return {n for n in names if (ROOT / "arcface_fair" / n).is_dir() or (ROOT / "arcface_fair" / f"{n}.py").is_file()}
+    core = [name for name in imports_at_run_time(path) if name.startswith("arcface_fair.")]
+    return {name.split(".")[1] for name in core} & ROOMS
 
 
 CORE = sorted((ROOT / "arcface_fair").rglob("*.py"))

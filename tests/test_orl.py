@@ -71,7 +71,7 @@ def test_unseen_people_are_told_apart_better_than_before_training_and_by_pixels(
     mean_after = np.mean([result.accuracy for result in after])
     with capsys.disabled():
         print(
-            f"\nORL, 600 pairs of unseen people, mean of three seeds: pixels {pixels.accuracy:.4f}, "
+            f"\nORL, 600 pairs of unseen people, three seeds: pixels {pixels.accuracy:.4f}, "
             f"untrained {mean_before:.4f}, trained with INV-REG {mean_after:.4f}; "
             f"trained - untrained {interval}"
         )

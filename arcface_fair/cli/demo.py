@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""``arcface-fair demo``: see a planted bias, train against it, measure, export. Minutes on a CPU."""
+"""``arcface-fair demo``: see a planted bias, train against it, measure, export."""
 
 from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -118,13 +119,13 @@ def verify(outputs: dict[str, Path], faces: Path) -> dict[str, FairnessTable]:
     from arcface_fair.evaluation.embed import embed_bin
     from arcface_fair.export import load_backbone
 
+    def embed(backbone: Any, images: Any, told: Any) -> Any:
+        return embed_bin(backbone, images, on_images=told)
+
     sets = read_sets(sorted(faces.glob("*_test.bin")))
     tables = {}
     for name, folder in outputs.items():
-        backbone = load_backbone(folder)
-        tables[name] = judge(
-            lambda images, told, b=backbone: embed_bin(b, images, on_images=told), sets, name
-        )
+        tables[name] = judge(partial(embed, load_backbone(folder)), sets, name)
     return tables
 
 
@@ -154,7 +155,7 @@ def report(tables: dict[str, FairnessTable], started: float) -> None:
     print(
         "The first group is the majority. In the others hair, glasses and background follow the\n"
         f"person, and ArcFace leans on them; {CONTROL!r} is the same people without that.\n"
-        "'random partitions' is the control of INV-REG: a gain that it shares is no effect of what\n"
-        "was learned. Drawn faces show a mechanism and are no evidence about real people; this is\n"
+        "'random partitions' is the control of INV-REG: a gain that it shares is no effect of\n"
+        "what was learned. Drawn faces show a mechanism and are no evidence about real people; this is\n"
         f"one seed, try --seed 1. It took {seconds / 60:.1f} minutes."
     )

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cv2
 import torch
@@ -21,7 +21,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from arcface_fair.data.dataset import TrainingImages
 from arcface_fair.data.images import BadImageError
-from arcface_fair.data.sampler import EpochBatches
 from arcface_fair.errors import UserError
 
 
@@ -36,6 +35,14 @@ class Batch(NamedTuple):
     labels: Tensor
     positions: Tensor
     skipped: int
+
+
+class BatchPlan(Protocol):
+    """Which images make up which batch: lists of (epoch, position), such as `EpochBatches`."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]: ...
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ class Loader:
     def __init__(
         self,
         training_images: TrainingImages,
-        batches: EpochBatches,
+        batches: BatchPlan,
         num_workers: int,
         device: torch.device,
     ) -> None:
@@ -170,7 +177,7 @@ class Loader:
 
 def make_loader(
     training_images: TrainingImages,
-    batches: EpochBatches,
+    batches: BatchPlan,
     num_workers: int = 0,
     device: torch.device | str = "cpu",
 ) -> Loader:

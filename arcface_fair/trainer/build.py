@@ -61,9 +61,8 @@ def build_backbone(run: RunSettings, device: torch.device) -> nn.Module:
 
 def build_head(run: RunSettings, num_classes: int, device: torch.device) -> PartialFC:
     """This rank's shard of the classifier, with margin and kernel as the run asks."""
-    margin = CombinedMargin(
-        run.margin_scale, *run.margin_list, run.interclass_filtering_threshold
-    )
+    m1, m2, m3 = run.margin_list
+    margin = CombinedMargin(run.margin_scale, m1, m2, m3, run.interclass_filtering_threshold)
     head = PartialFC(
         margin,
         run.embedding_size,
@@ -75,7 +74,9 @@ def build_head(run: RunSettings, num_classes: int, device: torch.device) -> Part
     return head.to(device).train()
 
 
-def build_optimizer(run: RunSettings, backbone: nn.Module, head: nn.Module) -> torch.optim.Optimizer:
+def build_optimizer(
+    run: RunSettings, backbone: nn.Module, head: nn.Module
+) -> torch.optim.Optimizer:
     """SGD or AdamW over backbone first, head second, as upstream groups them."""
     groups = [
         {"params": [p for p in backbone.parameters() if p.requires_grad]},
@@ -83,9 +84,7 @@ def build_optimizer(run: RunSettings, backbone: nn.Module, head: nn.Module) -> t
     ]
     if run.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=run.lr, weight_decay=run.weight_decay)
-    return torch.optim.SGD(
-        groups, lr=run.lr, momentum=run.momentum, weight_decay=run.weight_decay
-    )
+    return torch.optim.SGD(groups, lr=run.lr, momentum=run.momentum, weight_decay=run.weight_decay)
 
 
 def wrap_backbone(run: RunSettings, backbone: nn.Module, device: torch.device) -> nn.Module:

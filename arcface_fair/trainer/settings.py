@@ -6,13 +6,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from arcface_fair.errors import UserError
 from arcface_fair.settings import check_choice, check_range, parse_block
 
 # Keys of upstream's trainer that have no meaning here; named in the log when a config sets them.
-IGNORED_KEYS = ("dali", "dali_aug", "using_wandb", "wandb_log_all", "wandb_resume", "save_artifacts")
+IGNORED_KEYS = (
+    "dali",
+    "dali_aug",
+    "using_wandb",
+    "wandb_log_all",
+    "wandb_resume",
+    "save_artifacts",
+)
 # Keys that either host computes or that carry no decision.
 SILENT_KEYS = (
     "name", "total_batch_size", "warmup_step", "total_step", "num_image", "notes",
@@ -63,7 +70,9 @@ class RunSettings:
     skip_bad_images: bool = False  # go on past images that cannot be decoded, and count them
     groups: str | None = None  # identity -> group table; None: groups.tsv beside the record
     group_attribute: str | None = None  # the column that is `Step.groups`; None: the first
-    kernel: str = "auto"  # auto | dense | chunked: how the head computes its softmax
+    kernel: Literal["auto", "dense", "chunked"] = (
+        "auto"  # auto | dense | chunked: how the head computes its softmax
+    )
     device: str = "auto"  # auto | cpu | cuda
     norm: str = "batch"  # batch | none; none only for small networks in tests
     plugins: tuple = ()  # modules of the plugins, in the order in which they act
@@ -83,6 +92,7 @@ class RunSettings:
         check_choice("config.gradient_compression", self.gradient_compression, ("none", "fp16"))
         check_choice("config.lr_schedule", self.lr_schedule, ("poly", "step"))
         check_choice("config.device", self.device, ("auto", "cpu", "cuda"))
+        check_choice("config.kernel", self.kernel, ("auto", "dense", "chunked"))
         check_choice("config.norm", self.norm, ("batch", "none"))
         if len(self.margin_list) != 3:
             raise UserError(

@@ -173,9 +173,7 @@ class Memory:
 
 def test_state_is_kept_by_plugin_name_and_a_missing_one_starts_afresh():
     memories = {"x": Memory(), "y": Memory()}
-    modules = [
-        plugin_module(n, lambda s, _, n=n: Plugin(n, state=memories[n])) for n in memories
-    ]
+    modules = [plugin_module(n, lambda s, _, n=n: Plugin(n, state=memories[n])) for n in memories]
     session = make_session(*modules)
     memories["x"].value = 3
     state = session.state_dict()
@@ -207,7 +205,7 @@ def test_settings_reach_the_plugin_through_its_block():
     module = plugin_module("x", lambda s, _: got.append(s) or Plugin("x"))
     make_session(module, config={"x": {"weight": 4}, "other": 1})
     assert got[0].weight == 4.0
-    with pytest.raises(UserError, match="config.x has no setting 'wait'; known: weight"):
+    with pytest.raises(UserError, match=r"config.x has no setting 'wait'; known: weight"):
         make_session(module, config={"x": {"wait": 4}})
 
 

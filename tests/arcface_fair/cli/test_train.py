@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Everything that a user can get wrong ends in one sentence, exit code 2 and no half-written run."""
+"""Everything that a user can get wrong ends in one sentence, exit code 2, nothing half-written."""
 
 import os
 import shutil

@@ -34,7 +34,13 @@ def recorded(record, output, **changes):
 def test_a_run_writes_upstreams_files_and_keys(record, tmp_path):
     output = train(small_run(record, tmp_path / "run", val_targets=["unseen"], verbose=6))
     names = {path.name for path in output.iterdir()}
-    assert {"model.pt", "checkpoint_gpu_0.pt", "training.log", "tensorboard", "config.json"} <= names
+    assert {
+        "model.pt",
+        "checkpoint_gpu_0.pt",
+        "training.log",
+        "tensorboard",
+        "config.json",
+    } <= names
     assert not [name for name in names if name.endswith((".tmp", ".new.pt"))]
     checkpoint = torch.load(output / "checkpoint_gpu_0.pt", weights_only=True)
     assert set(UPSTREAM_KEYS) <= set(checkpoint)
@@ -124,9 +130,7 @@ def test_a_killed_run_resumes_with_the_uninterrupted_losses(record, tmp_path, ac
         "plugins": ["tests.recorder", "invreg_plugin"],
         "invreg": {"stages": (1,), "weight": 0.5},
     }
-    whole = recorded(
-        record, tmp_path / "whole", **{**settings, "plugins": ["invreg_plugin"]}
-    )
+    whole = recorded(record, tmp_path / "whole", **{**settings, "plugins": ["invreg_plugin"]})
     output, losses = tmp_path / "killed", tmp_path / "killed.losses"
     values = small_run(record, output, **settings)
     killed = write_config(

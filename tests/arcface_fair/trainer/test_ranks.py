@@ -49,7 +49,7 @@ def test_two_processes_give_the_losses_of_one(run_ranks, record, tmp_path, chang
     )[0]
     assert len(one) == 6
     assert [step for step, _ in two] == [step for step, _ in one]
-    np.testing.assert_allclose([l for _, l in two], [l for _, l in one], rtol=2e-5)
+    np.testing.assert_allclose([loss for _, loss in two], [loss for _, loss in one], rtol=2e-5)
     assert one[-1][1] != pytest.approx(one[0][1], rel=0.05)
 
 
@@ -62,10 +62,9 @@ def two_halves_in_one_process(record: Path, output: Path, steps: int) -> list[fl
     backbone = build.build_backbone(run, device).train()
     head = build.build_head(run, num_classes, device)
     optimizer = build.build_optimizer(run, backbone, head)
-    halves = [
-        iter(make_loader(TrainingImages(dataset, seed=run.seed), EpochBatches(dataset.num_images, 4, run.seed, rank, 2), 0, device))
-        for rank in range(2)
-    ]  # fmt: skip
+    images = TrainingImages(dataset, seed=run.seed)
+    plans = [EpochBatches(dataset.num_images, 4, run.seed, rank, 2) for rank in range(2)]
+    halves = [iter(make_loader(images, plan, 0, device)) for plan in plans]
     losses = []
     for step in range(steps):
         for group in optimizer.param_groups:  # the poly schedule over 6 steps x 2 epochs
@@ -85,10 +84,8 @@ def test_two_processes_with_batchnorm_give_the_losses_of_two_half_batches(
     run_ranks, record, tmp_path
 ):
     expected = two_halves_in_one_process(record, tmp_path / "one", steps=5)
-    two = run_ranks(
-        2, train_and_read, str(record), str(tmp_path / "two"), {"batch_size": 4}
-    )[0]
-    np.testing.assert_allclose([l for _, l in two[:5]], expected, rtol=2e-5)
+    two = run_ranks(2, train_and_read, str(record), str(tmp_path / "two"), {"batch_size": 4})[0]
+    np.testing.assert_allclose([loss for _, loss in two[:5]], expected, rtol=2e-5)
 
 
 def test_the_two_loaders_batches_are_the_one_loaders_batch(record):
@@ -99,7 +96,8 @@ def test_the_two_loaders_batches_are_the_one_loaders_batch(record):
         plan.set_epoch(1)
         return list(make_loader(TrainingImages(dataset, seed=3), plan, 0, "cpu"))
 
-    for one, first, second in zip(batches(0, 1, 8), batches(0, 2, 4), batches(1, 2, 4), strict=True):
+    threes = zip(batches(0, 1, 8), batches(0, 2, 4), batches(1, 2, 4), strict=True)
+    for one, first, second in threes:
         assert torch.equal(one.images, torch.cat([first.images, second.images]))
         assert torch.equal(one.labels, torch.cat([first.labels, second.labels]))
 
