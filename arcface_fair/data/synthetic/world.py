@@ -46,6 +46,9 @@ class World:
     split: str = "train"  # train, validation, test: disjoint people under one seed
 
     def __post_init__(self) -> None:
+        # Lists are what JSON gives back; a world must be hashable to be a cache's key.
+        for name in ("group_names", "group_shares", "context_keep", "confounded"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         _whole("identities", self.identities, 1)
         _whole("images", self.images, 1)
         _whole("seed", self.seed, 0)

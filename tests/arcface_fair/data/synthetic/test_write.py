@@ -60,7 +60,7 @@ def test_the_tables_are_read_by_the_group_table(folder):
 
 def test_the_summary_tells_settings_and_versions(folder):
     summary = json.loads((folder / "world.json").read_text())
-    assert summary["world"]["context_keep"] == [0.1, 0.95, 0.95, 0.95]
+    assert World(**summary["world"]) == WORLD
     assert summary["held_out"]["test"]["identities_per_group"] == 8
     assert set(summary["versions"]) == {"arcface_fair", "numpy", "opencv"}
 
