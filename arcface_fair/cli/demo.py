@@ -156,6 +156,6 @@ def report(tables: dict[str, FairnessTable], started: float) -> None:
         "The first group is the majority. In the others hair, glasses and background follow the\n"
         f"person, and ArcFace leans on them; {CONTROL!r} is the same people without that.\n"
         "'random partitions' is the control of INV-REG: a gain that it shares is no effect of\n"
-        "what was learned. Drawn faces show a mechanism and are no evidence about real people; this is\n"
-        f"one seed, try --seed 1. It took {seconds / 60:.1f} minutes."
+        "what was learned. Drawn faces show a mechanism and are no evidence about real people;\n"
+        f"this is one seed, try --seed 1. It took {seconds / 60:.1f} minutes."
     )

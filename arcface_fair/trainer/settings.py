@@ -70,9 +70,7 @@ class RunSettings:
     skip_bad_images: bool = False  # go on past images that cannot be decoded, and count them
     groups: str | None = None  # identity -> group table; None: groups.tsv beside the record
     group_attribute: str | None = None  # the column that is `Step.groups`; None: the first
-    kernel: Literal["auto", "dense", "chunked"] = (
-        "auto"  # auto | dense | chunked: how the head computes its softmax
-    )
+    kernel: Literal["auto", "dense", "chunked"] = "auto"  # how the head computes its softmax
     device: str = "auto"  # auto | cpu | cuda
     norm: str = "batch"  # batch | none; none only for small networks in tests
     plugins: tuple = ()  # modules of the plugins, in the order in which they act

@@ -21,7 +21,7 @@ def test_an_unknown_name_lists_the_shelf():
     shelf = Registry("shape")
     shelf.register("b")(lambda: 1)
     shelf.register("a")(lambda: 2)
-    with pytest.raises(UserError, match=r"no shape is named 'c'; known: a, b. Correct the name, or"):
+    with pytest.raises(UserError, match=r"no shape is named 'c'; known: a, b. Correct the name"):
         shelf["c"]
 
 
