@@ -135,7 +135,7 @@ class Running:
     def __init__(self, rows: Tensor) -> None:
         zero = rows.new_zeros(len(rows))
         nowhere = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
-        self.partials = Partials(zero - torch.inf, nowhere, zero, zero)
+        self.partials = Partials(zero + NOWHERE, nowhere, zero, zero)
 
     def add(self, logits: Tensor, start: int, scratch: Tensor) -> None:
         """Takes in one block [N, k]; overwrites ``logits`` and ``scratch``."""

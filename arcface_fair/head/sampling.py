@@ -39,11 +39,17 @@ def initial_rows(classes: range, num_classes: int, width: int, seed: int) -> Ten
     first = classes.start - classes.start % _CLASSES_PER_DRAW
     for start in range(first, classes.stop, _CLASSES_PER_DRAW):
         stop = min(start + _CLASSES_PER_DRAW, num_classes)
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + start // _CLASSES_PER_DRAW)
+        generator = torch.Generator().manual_seed(_seed_of(seed, start // _CLASSES_PER_DRAW))
         block = torch.randn(stop - start, width, generator=generator).mul_(_INITIAL_STD)
         low, high = max(start, classes.start), min(stop, classes.stop)
         rows[low - classes.start : high - classes.start] = block[low - start : high - start]
     return rows
+
+
+def _seed_of(seed: int, block: int) -> int:
+    # Mixed, or block 0 would repeat what torch.manual_seed(seed) draws: embeddings or network
+    # weights drawn after it would be equal to class centres.
+    return ((seed * 1_000_003 + block + 1) * 0x9E3779B97F4A7C15) % 2**63
 
 
 def draw(local_labels: Tensor, num_local: int, num_sample: int) -> Tensor:
