@@ -6,7 +6,7 @@
 
 Each side runs in a process of its own and starts from a file on disk. Peak memory is the
 process's largest resident set minus what it held once its imports were done and a small matrix
-product had been made; mapped pages of the file count.
+product had been made.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def make_data(folder: Path, num_images: int, num_classes: int, published: bool) 
         np.save(folder / "features64.npy", rows)
 
 
-def child(side: str, folder: Path, seed: int, resident_mb: int) -> None:
+def child(side: str, folder: Path, seed: int, identities_per_batch: int) -> None:
     """Runs one side and leaves its figures in ``folder``."""
     torch.set_num_threads(1)
     warm = torch.randn(256, 256, requires_grad=True)
@@ -82,8 +82,8 @@ def child(side: str, folder: Path, seed: int, resident_mb: int) -> None:
         head = side == "published"
         subset = published_partition(features, identities, len(attribute), 2, seed, head)
     else:
-        with FeatureStore.open(folder / "features", "benchmark", resident_mb) as store:
-            settings = PartitionSettings(seed=seed)
+        with FeatureStore.open(folder / "features", "benchmark") as store:
+            settings = PartitionSettings(seed=seed, identities_per_batch=identities_per_batch)
             partition = learn_partition(store, identities, len(attribute), settings)
         subset, steps = partition.subset, int(partition.report["steps"])
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
@@ -98,15 +98,15 @@ def child(side: str, folder: Path, seed: int, resident_mb: int) -> None:
         "best_match_accuracy": found.best_match_accuracy,
         "nmi": found.nmi,
         "steps": steps,
-        "resident_mb": resident_mb,
+        "identities_per_batch": identities_per_batch,
     }
     (folder / "figures.json").write_text(json.dumps(figures))
 
 
-def measured(side: str, folder: Path, seed: int, resident_mb: int = 256) -> dict:
+def measured(side: str, folder: Path, seed: int, identities_per_batch: int = 128) -> dict:
     """The figures of one side, measured in a fresh process."""
     order = [sys.executable, __file__, "--child", side, "--folder", str(folder)]
-    order += ["--seed", str(seed), "--resident-mb", str(resident_mb)]
+    order += ["--seed", str(seed), "--identities-per-batch", str(identities_per_batch)]
     subprocess.run(order, check=True, cwd=ROOT)
     return json.loads((folder / "figures.json").read_text())
 
@@ -130,11 +130,11 @@ def compare(num_images: int = 20001, num_classes: int = 500, seed: int = 0) -> d
 
 
 def large(num_images: int = 1000000, num_classes: int = 20000) -> dict:
-    """Ours alone, with two settings of the memory that mapped features may take."""
+    """Ours alone, with two sizes of the batch, which is what the memory follows."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_data(folder, num_images, num_classes, published=False)
-        runs = [measured("ours", folder, 0, resident_mb) for resident_mb in (256, 32)]
+        runs = [measured("ours", folder, 0, size) for size in (128, 64)]
     return {"images": num_images, "identities": num_classes, "runs": runs}
 
 
@@ -145,10 +145,10 @@ def main() -> None:
     parser.add_argument("--child", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resident-mb", type=int, default=256)
+    parser.add_argument("--identities-per-batch", type=int, default=128)
     choice = parser.parse_args()
     if choice.child:
-        child(choice.child, choice.folder, choice.seed, choice.resident_mb)
+        child(choice.child, choice.folder, choice.seed, choice.identities_per_batch)
         return
     result = {"machine": f"{platform.machine()}, 1 thread, torch {torch.__version__}"}
     result["comparison"] = compare(seed=choice.seed)
