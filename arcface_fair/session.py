@@ -117,6 +117,7 @@ class Session:
         self.step: Step | None = None
         self.shared: dict[str, Any] = {}
         self._log = log
+        self.group_attribute = _chosen_column(group_table, group_attribute)
         self._group_of_class = _group_codes(group_table, group_attribute, num_classes).to(device)
         settings = parse_plugin_settings(plugin_modules, config)
         self.plugins: list[Plugin] = [
@@ -238,6 +239,11 @@ class Session:
                 self.log(f"penalty/{penalty.name}", value)
                 total = total + penalty.weight * value
         return total
+
+
+def _chosen_column(table: GroupTable | None, attribute: str | None) -> str | None:
+    """The column of the group table that gives `Step.groups`; None without a table."""
+    return attribute if table is None or attribute is not None else next(iter(table.attributes))
 
 
 def _group_codes(table: GroupTable | None, attribute: str | None, num_classes: int) -> Tensor:
