@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+import pytest
+
+from arcface_fair.errors import UserError
+from invreg_plugin.config import InvRegSettings
+
+
+def test_the_defaults_are_the_papers():
+    settings = InvRegSettings()
+    assert settings.stages == (1, 11, 17)
+    assert [settings.subsets_at(stage) for stage in range(3)] == [2, 2, 2]
+    assert {settings.weight_at(epoch) for epoch in range(21)} == {0.05}
+
+
+def test_the_released_weight_grows_by_nine_percent_an_epoch():
+    settings = InvRegSettings(weight_schedule="released")
+    assert settings.weight_at(5) == pytest.approx(0.01)
+    assert settings.weight_at(6) / settings.weight_at(5) == pytest.approx(1.09)
+
+
+def test_subsets_may_differ_by_stage():
+    settings = InvRegSettings(stages=(0, 2), subsets=(2, 4))
+    assert [settings.subsets_at(0), settings.subsets_at(1)] == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"weight": -1.0}, "invreg.weight is -1, expected at least 0; correct the value"),
+        ({"subsets": 1}, "invreg.subsets is 1, expected at least 2 and at most 254; correct the"),
+        ({"subsets": (2, 3)}, "invreg.subsets lists 2 numbers for 3 stages; give one number, or"),
+        ({"stages": (3, 1)}, r"invreg.stages is \(3, 1\), expected epochs in rising order, each"),
+        ({"stages": (-1,)}, "invreg.stages is -1, expected at least 0; correct the value"),
+        ({"penalty": "irm"}, "invreg.penalty is 'irm', expected one of irmv1, rex; choose one"),
+        ({"risk": "mean"}, "invreg.risk is 'mean', expected one of pooled, subsets; choose one"),
+        ({"partition": "x"}, "invreg.partition is 'x', expected one of learned, random, table"),
+        ({"objective": "x"}, "invreg.objective is 'x', expected one of paper, rex, irmv1"),
+        ({"weight_schedule": "x"}, "weight_schedule is 'x', expected one of constant, released"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(changes, sentence):
+    with pytest.raises(UserError, match=sentence):
+        InvRegSettings(**changes)
