@@ -24,6 +24,8 @@ config.embedding_size = 512
 config.dropout = 0.0
 config.margin_list = (1.0, 0.5, 0.0)  # ArcFace, m = 0.5 rad
 config.margin_scale = 64.0
+config.margin_gradient = "upstream"  # or "exact": ArcFace's true derivative
+config.cifp = False  # consistent false positives on top of the margin
 config.sample_rate = 1.0
 config.interclass_filtering_threshold = 0
 

@@ -45,12 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the whole demo and ends by saying what lies where."""
+    from arcface_fair.cli.synthesize import draw_world
+    from arcface_fair.data.synthetic import World
+
     started = time.perf_counter()
     print(f"arcface-fair demo: about {MINUTES} minutes on two CPU cores; Ctrl-C stops it.\n")
     root: Path = args.folder
     _step(1, "draw faces, with and without a planted confounder")
-    for name, world in (("faces", "confounded"), ("faces_control", "control")):
-        draw(root / name, world, args.seed)
+    world = World(seed=args.seed)
+    draw_world(world, root / "faces")
+    draw_world(world.control(), root / "faces_control")
     outputs = {}
     for number, (name, spec) in enumerate(RUNS.items(), start=2):
         _step(number, f"train: {name}")
@@ -80,25 +84,6 @@ def _step(number: int, title: str) -> None:
 def folder_name(run_name: str) -> str:
     """A run's folder: its name in plain letters."""
     return run_name.lower().replace("-", "").replace(",", "").replace(" ", "_")
-
-
-def draw(folder: Path, world: str, seed: int) -> None:
-    """The named world, unless just this one lies there already."""
-    from dataclasses import replace
-
-    from tqdm import tqdm
-
-    from arcface_fair.data.synthetic import WORLDS, write_world
-
-    with tqdm(desc=folder.name, unit=" faces", leave=False) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        write_world(
-            replace(WORLDS[world], seed=seed), folder, force=True, reuse=True, progress=progress
-        )
 
 
 def train(spec: DemoRun, root: Path, output: Path, seed: int) -> Path:

@@ -16,7 +16,7 @@ from arcface_fair.backbones import get_model
 from arcface_fair.data.dataset import FaceDataset, check_labels, open_dataset
 from arcface_fair.data.groups import GroupTable
 from arcface_fair.errors import UserError
-from arcface_fair.head import CombinedMargin, PartialFC
+from arcface_fair.head import CIFP, CombinedMargin, PartialFC
 from arcface_fair.trainer.settings import RunSettings
 
 
@@ -62,9 +62,11 @@ def build_backbone(run: RunSettings, device: torch.device) -> nn.Module:
 def build_head(run: RunSettings, num_classes: int, device: torch.device) -> PartialFC:
     """This rank's shard of the classifier, with margin and kernel as the run asks."""
     m1, m2, m3 = run.margin_list
-    margin = CombinedMargin(run.margin_scale, m1, m2, m3, run.interclass_filtering_threshold)
+    margin = CombinedMargin(
+        run.margin_scale, m1, m2, m3, run.interclass_filtering_threshold, run.margin_gradient
+    )
     head = PartialFC(
-        margin,
+        CIFP(margin) if run.cifp else margin,
         run.embedding_size,
         num_classes,
         run.sample_rate,

@@ -38,6 +38,8 @@ class RunSettings:
     embedding_size: int = 512
     num_classes: int | None = None  # identities; None: as many as the data holds
     margin_list: tuple = (1.0, 0.5, 0.0)  # m1, m2 [rad], m3: ArcFace m2, or CosFace m3 > 0
+    margin_gradient: Literal["upstream", "exact"] = "upstream"  # of ArcFace; see head.margin
+    cifp: bool = False  # consistent false positives on top of the margin
     interclass_filtering_threshold: float = 0.0  # other cosines above it are zeroed; 0: off
     sample_rate: float = 1.0  # share of the class centres that take part in a step
     fp16: bool = False  # half precision where the device has it; float32 elsewhere
@@ -90,6 +92,7 @@ class RunSettings:
         check_choice("config.gradient_compression", self.gradient_compression, ("none", "fp16"))
         check_choice("config.lr_schedule", self.lr_schedule, ("poly", "step"))
         check_choice("config.device", self.device, ("auto", "cpu", "cuda"))
+        check_choice("config.margin_gradient", self.margin_gradient, ("upstream", "exact"))
         check_choice("config.kernel", self.kernel, ("auto", "dense", "chunked"))
         check_choice("config.norm", self.norm, ("batch", "none"))
         if len(self.margin_list) != 3:
