@@ -18,6 +18,9 @@ _logger = logging.getLogger(__name__)
 
 def check_settings(embedding_size: int, num_classes: int, sample_rate: float) -> None:
     """Raises UserError for a size or rate out of range."""
+    for name, value in (("embedding_size", embedding_size), ("num_classes", num_classes)):
+        if int(value) != value:
+            raise UserError(f"{name} is {value}, expected a whole number; round it")
     if embedding_size < 1:
         raise UserError(f"embedding_size is {embedding_size}, expected at least 1; use 512")
     if num_classes < 1:
@@ -78,6 +81,8 @@ def find_error(
                 f"head.groups holds {groups.numel()} ids, expected one per embedding "
                 f"({len(embeddings)}); set it anew for every batch"
             )
+    if labels.numel() == 0:
+        return UserError("the batch is empty, expected at least one row; drop the last batch")
     wrong = (labels < 0) | (labels >= num_classes) | (labels != labels.long())
     finite = torch.ones_like(wrong[:1]) if embeddings is None else embeddings.isfinite().all()[None]
     any_wrong, all_finite = torch.stack([wrong.any(), finite.all()]).tolist()
@@ -98,38 +103,59 @@ def find_error(
     return None
 
 
-def watch(labels: Tensor, ce: Tensor, entropy: Tensor, on_clamp: str) -> None:
-    """The sentinel: names rows whose loss is not finite, or past upstream's clamp.
+class Sentinel:
+    """Names rows whose loss is not finite, or past upstream's clamp.
 
-    ``labels``, ``ce``, ``entropy`` [N] are global, so every rank comes to the same end. A row
-    that is not finite raises UserError. A row past 69.078 (p below 1e-30, where upstream's
-    reported value stops) is logged or raises, as ``on_clamp`` says; its gradient is right.
+    A row that is not finite raises UserError. A row past 69.078 (p below 1e-30, where the value
+    that upstream reports stops moving) raises or is logged, as ``on_clamp`` says ("raise", "log",
+    "ignore"); its gradient is right either way. The log speaks at the 1st, 2nd, 4th, 8th, ...
+    such batch.
     """
-    bad = ~(ce + entropy).isfinite()
-    clamped = ce >= UPSTREAM_CLAMP
-    any_bad, any_clamped = torch.stack([bad.any(), clamped.any()]).tolist()
-    if any_bad:
-        (rows,) = torch.where(bad)
-        named = f"row(s) {_listed(rows)} of the gathered batch, label(s) {_listed(labels[rows])}"
-        if bool(entropy[rows].isfinite().all()):
+
+    def __init__(self, on_clamp: str) -> None:
+        if on_clamp not in ("log", "raise", "ignore"):
             raise UserError(
-                f"no rank's active classes hold the label of {named}, expected every positive in "
-                "the sample; draw the sample from the same labels"
+                f"on_clamp is {on_clamp!r}, expected 'log', 'raise' or 'ignore'; use 'log'"
             )
-        raise UserError(
-            f"the logits are not finite in {named}, expected finite numbers; look at the class "
-            "centres and these images, or resume from an earlier checkpoint with a lower rate"
-        )
-    if any_clamped and on_clamp != "ignore":
+        self.on_clamp = on_clamp
+        self.batches_past_clamp = 0
+
+    def watch(self, labels: Tensor, ce: Tensor, entropy: Tensor) -> None:
+        """``labels``, ``ce``, ``entropy`` [N] are global, so all ranks come to the same end."""
+        bad = ~(ce + entropy).isfinite()
+        clamped = ce >= UPSTREAM_CLAMP
+        any_bad, any_clamped = torch.stack([bad.any(), clamped.any()]).tolist()
+        if any_bad:
+            (rows,) = torch.where(bad)
+            raise _not_finite(_named(rows, labels), bool(entropy[rows].isfinite().all()))
+        if not any_clamped or self.on_clamp == "ignore":
+            return
         (rows,) = torch.where(clamped)
         sentence = (
-            f"row(s) {_listed(rows)} of the gathered batch, label(s) {_listed(labels[rows])}, have "
-            f"a loss past {UPSTREAM_CLAMP:.3f} (probability below 1e-30), expected less; look for "
-            "wrong labels or a diverging run"
+            f"{_named(rows, labels)} have a loss past {UPSTREAM_CLAMP:.3f} (probability below "
+            "1e-30), expected less; look for wrong labels or a diverging run"
         )
-        if on_clamp == "raise":
+        if self.on_clamp == "raise":
             raise UserError(sentence)
-        _logger.warning(sentence)
+        self.batches_past_clamp += 1
+        if self.batches_past_clamp & (self.batches_past_clamp - 1) == 0:
+            _logger.warning("%s (batch %d of this kind)", sentence, self.batches_past_clamp)
+
+
+def _not_finite(named: str, unheld: bool) -> UserError:
+    if unheld:
+        return UserError(
+            f"no rank's active classes hold the label of {named}, expected every positive in the "
+            "sample; draw the sample from the same labels"
+        )
+    return UserError(
+        f"the logits are not finite in {named}, expected finite numbers; look at the class "
+        "centres and these images, or resume from an earlier checkpoint with a lower rate"
+    )
+
+
+def _named(rows: Tensor, labels: Tensor) -> str:
+    return f"row(s) {_listed(rows)} of the gathered batch, label(s) {_listed(labels[rows])},"
 
 
 def _listed(values: Tensor) -> str:

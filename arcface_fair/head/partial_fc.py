@@ -80,7 +80,8 @@ class PartialFC(nn.Module):
         check_kernel(kernel, memory_budget_mib, margin_loss)
         self.margin_softmax = margin_loss
         self.embedding_size, self.num_classes = embedding_size, num_classes
-        self.sample_rate, self.fp16, self.on_clamp = float(sample_rate), fp16, on_clamp
+        self.sample_rate, self.fp16 = float(sample_rate), fp16
+        self.sentinel = checks.Sentinel(on_clamp)
         self.kernel, self.memory_budget_mib = kernel, float(memory_budget_mib)
         self.classes = shard_of(num_classes, dist.rank(), dist.world_size())
         self.class_start, self.num_local = self.classes.start, len(self.classes)
@@ -100,7 +101,7 @@ class PartialFC(nn.Module):
         embeddings = dist.scale_gradient(local_embeddings, dist.world_size())
         active = self.sample(local_labels) if self.sample_rate < 1 else Active()
         statistics = self.statistics(embeddings, local_labels, active=active)
-        checks.watch(statistics.labels, statistics.ce, statistics.entropy, self.on_clamp)
+        self.sentinel.watch(statistics.labels, statistics.ce, statistics.entropy)
         loss = statistics.ce.mean()
         for term in self.terms:
             loss = loss + term(statistics)

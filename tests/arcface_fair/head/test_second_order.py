@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pmax is differentiable twice in both kernels and over ranks; ce and entropy are not, and say so."""
+"""pmax is differentiable twice, in both kernels and over ranks; ce and entropy are not."""
 
 from __future__ import annotations
 
@@ -111,9 +111,7 @@ def test_ce_and_entropy_raise_when_differentiated_twice(name: str, kernel: str) 
     rows = batch.embeddings.clone().requires_grad_()
     value = getattr(head.statistics(rows, batch.labels), name)
     (once,) = torch.autograd.grad(value.sum(), rows, create_graph=True)
-    (plain,) = torch.autograd.grad(
-        getattr(head.statistics(rows, batch.labels), name).sum(), rows
-    )
+    (plain,) = torch.autograd.grad(getattr(head.statistics(rows, batch.labels), name).sum(), rows)
     torch.testing.assert_close(once.detach(), plain)
     with pytest.raises(RuntimeError, match="ce or entropy of the head was differentiated twice"):
         once.square().sum().backward()
