@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""L_adv as a term of the loss: its value, and its gradient through the attention maps.
+
+    L_adv = mean over rows with a known group of CE(classifier(GAM_i), uniform)      (eq. 4)
+
+Two ways to the same gradient, with v = d L_adv / d g and g the map's gradient d T / d x:
+
+    exact       differentiates g once more (double backward)
+    difference  d/dw <v, g> = d/dw [T(x + e v) - T(x - e v)] / 2e, two plain passes, no second
+                derivative; e moves the most sensitive pixel by STEP
+
+B rows on this rank, N rows of the gathered batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from arcface_fair import dist
+from arcface_fair.attention import (
+    ObjectiveScale,
+    attend,
+    certainty,
+    computes_in_half,
+    share_of_rows,
+)
+from arcface_fair.head import Active, PartialFC
+from gabn_plugin.classifier import MapClassifier
+
+# Of the input range -1..1. Measured in benchmarks/gabn.py: larger steps leave the tangent, smaller
+# ones drown in float32's rounding.
+STEP = 0.05
+
+
+class Confusion:
+    """Computes L_adv for a backbone, a head and a classifier of maps."""
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: PartialFC,
+        classifier: MapClassifier,
+        scale: ObjectiveScale,
+        *,
+        share: float = 1.0,
+        second_order: str = "exact",
+    ) -> None:
+        self.backbone, self.head, self.classifier, self.scale = backbone, head, classifier, scale
+        self.share, self.second_order = share, second_order
+
+    def value(self, maps: Tensor, groups: Tensor, known: int) -> Tensor:
+        """L_adv over all ranks from maps [B, H, W] that exist already; no graph, equal on all."""
+        with torch.no_grad():
+            return dist.all_reduce_(self._local_sum(maps, groups)) / max(known, 1)
+
+    def term(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        groups: Tensor,
+        all_groups: Tensor,
+        *,
+        margin: Any,
+        active: Active | None,
+    ) -> Tensor:
+        """L_adv with a graph to the backbone's and the head's weights; equal on all ranks.
+
+        Only the first ``share`` of each rank's rows take part. ``all_groups`` [N] as gathered.
+        The gradient is that of this rank's share times the world size, since DDP averages.
+        """
+        ranks = dist.world_size()
+        rows = share_of_rows(len(images), self.share)
+        known = int((all_groups.view(ranks, -1)[:, :rows] >= 0).sum())
+        images, labels, groups = images[:rows], labels.reshape(-1)[:rows], groups[:rows]
+        factor = ranks / max(known, 1)
+        exact = self.second_order == "exact"
+        with self._groups_of_head(rows):
+            seen = attend(
+                self.backbone, self.head, images, labels,
+                margin=margin, active=active, create_graph=exact, scale=self.scale,
+            )  # fmt: skip
+            if exact:
+                local = factor * self._local_sum(seen.maps, groups)
+                return _everywhere(local)
+            gradient = seen.gradient.requires_grad_()
+            local = factor * self._local_sum(gradient.abs().amax(1), groups)
+            (direction,) = torch.autograd.grad(local, gradient)
+            slope = self._slope(images, direction, labels, margin, active)
+        return _everywhere(local.detach()) + slope - slope.detach()
+
+    def _local_sum(self, maps: Tensor, groups: Tensor) -> Tensor:
+        known = groups >= 0
+        return self.classifier.confusion(maps[known]).sum()
+
+    def _slope(
+        self, images: Tensor, direction: Tensor, labels: Tensor, margin: Any, active: Active | None
+    ) -> Tensor:
+        """<direction, g> by a central difference, with a graph to the weights."""
+        largest = dist.all_reduce_(direction.abs().amax(), "max")
+        step = STEP / largest.clamp_min(torch.finfo(largest.dtype).tiny)
+        ends = []
+        for moved, keep in ((images + step * direction, False), (images - step * direction, True)):
+            # The same dropout in both passes, or its noise would be all that is left.
+            devices = [images.device] if images.is_cuda else []
+            with torch.random.fork_rng(devices=devices, enabled=not keep):
+                ends.append(
+                    certainty(self.backbone, self.head, moved, labels, active, margin)
+                )
+        return (ends[0] - ends[1]) / (2 * step)
+
+    @contextmanager
+    def _groups_of_head(self, rows: int) -> Iterator[None]:
+        """The head's groups cut to the rows that take part."""
+        kept = self.head.groups
+        self.head.groups = None if kept is None else kept[:rows]
+        try:
+            yield
+        finally:
+            self.head.groups = kept
+
+    @property
+    def in_half(self) -> bool:
+        """Whether the backbone computes in float16, where a difference of passes is noise."""
+        return computes_in_half(self.backbone, next(self.backbone.parameters()).device)
+
+
+def _everywhere(local: Tensor) -> Tensor:
+    """The mean of all ranks' ``local`` as value, this rank's own as gradient."""
+    mean = dist.all_reduce_(local.detach().clone()) / dist.world_size()
+    return mean + (local - local.detach())

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""The classifier that tells groups from attention maps, trained in turn with the backbone.
+
+B rows on this rank, G groups. Its weights are the same on every rank after every step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, log_softmax
+
+from arcface_fair import dist
+from arcface_fair.attention import frozen, relative_maps
+from arcface_fair.errors import UserError
+from gabn_plugin.config import GabnSettings
+from gabn_plugin.resnet import MapNet
+
+
+class MapClassifier:
+    """Network, SGD and schedule of GAM-CT's discriminator (GABN, section 3.3 and 4.1)."""
+
+    def __init__(
+        self, settings: GabnSettings, num_groups: int, seed: int, device: torch.device
+    ) -> None:
+        self.settings, self.num_groups = settings, num_groups
+        self.network = MapNet(num_groups, settings.classifier_width, seed).to(device)
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            lr=settings.classifier_lr,
+            momentum=settings.classifier_momentum,
+            weight_decay=settings.classifier_weight_decay,
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Takes the learning rate of ``epoch`` (from 0)."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.classifier_rate_at(epoch)
+
+    def inputs(self, maps: Tensor) -> Tensor:
+        """Maps [B, H, W] as the network sees them: by their mean, averaged to ``map_side``."""
+        relative = relative_maps(maps)[:, None]
+        side = self.settings.map_side
+        return relative if maps.shape[-1] == side else adaptive_avg_pool2d(relative, side)
+
+    def learn(self, maps: Tensor, groups: Tensor, known: int) -> tuple[Tensor, Tensor]:
+        """One SGD step (eq. 3) on the rows with a known group; (loss, accuracy) of all ranks.
+
+        ``maps`` [B, H, W], ``groups`` [B], -1 unknown; ``known`` >= 1: such rows over all ranks.
+        All ranks or none.
+        """
+        self.network.train()
+        rows = groups >= 0
+        scores = self.network(self.inputs(maps.detach()[rows]))
+        loss = cross_entropy(scores, groups[rows], reduction="sum") / known
+        self.optimizer.zero_grad(set_to_none=False)
+        loss.backward()
+        right = (scores.detach().argmax(1) == groups[rows]).sum() / known
+        figures = torch.stack([loss.detach(), right])
+        self._sum_gradients(figures)
+        self.optimizer.step()
+        return figures[0], figures[1]
+
+    def _sum_gradients(self, figures: Tensor) -> None:
+        """All gradients and the step's figures in one all-reduce, in place."""
+        if dist.world_size() == 1:
+            return
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        flat = torch.cat([*(g.flatten() for g in gradients), figures])
+        dist.all_reduce_(flat)
+        parts = flat.split([*(g.numel() for g in gradients), len(figures)])
+        for gradient, part in zip([*gradients, figures], parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def confusion(self, maps: Tensor) -> Tensor:
+        """Cross entropy against uniform per row, [B] (eq. 4); its least value is log G.
+
+        The classifier is as it is outside training, and takes no gradient.
+        """
+        self.network.eval()
+        with frozen(self.network):
+            return -log_softmax(self.network(self.inputs(maps)), 1).mean(1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, running statistics and momentum."""
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes them back. Raises UserError for a classifier of another shape."""
+        found = state["network"]["fc.weight"].shape
+        wanted = self.network.fc.weight.shape
+        if found != wanted:
+            raise UserError(
+                f"the checkpoint's classifier of maps has {found[0]} groups and width "
+                f"{found[1] // 8}, this run has {wanted[0]} and {wanted[1] // 8}; resume with the "
+                "group table and gabn.classifier_width of the first run"
+            )
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
