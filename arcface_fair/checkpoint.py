@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from arcface_fair import dist
 from arcface_fair.errors import UserError
@@ -69,6 +70,32 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     dist.barrier()
 
 
+def keep_model(folder: Path, epoch: int, backbone: dict[str, Any], centres: Tensor) -> None:
+    """Keeps the network after ``epoch`` (from 0) for good; call it on all ranks.
+
+    Rank 0 writes ``model_epoch_E.pt``, a backbone as ``model.pt`` is one; every rank writes its
+    rows of the class centres, ``centres_epoch_E_gpu_R.pt``: {"weight": float [local classes, D]}.
+    """
+    error: UserError | None = None
+    try:
+        write_atomically({"weight": centres}, kept_centres_path(folder, epoch, dist.rank()))
+        if dist.rank() == 0:
+            write_atomically(backbone, kept_model_path(folder, epoch))
+    except UserError as caught:
+        error = caught
+    dist.raise_together(error)
+
+
+def kept_model_path(folder: Path, epoch: int) -> Path:
+    """Where `keep_model` puts the backbone of ``epoch``."""
+    return folder / f"model_epoch_{epoch}.pt"
+
+
+def kept_centres_path(folder: Path, epoch: int, rank: int) -> Path:
+    """Where `keep_model` puts the class centres that ``rank`` held after ``epoch``."""
+    return folder / f"centres_epoch_{epoch}_gpu_{rank}.pt"
+
+
 def load_checkpoint(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """This rank's state of the newest step that all ranks hold.
 
@@ -79,7 +106,7 @@ def load_checkpoint(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     found: dict[int, dict[str, Any]] = {}
     error: UserError | None = None
     try:
-        found = _readable_states(folder)
+        found = readable_states(folder, dist.rank())
         for state in found.values():
             check_facts(state.get("facts", {}), facts, folder)
     except UserError as caught:
@@ -94,8 +121,9 @@ def load_checkpoint(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     return found[max(common)]
 
 
-def _readable_states(folder: Path) -> dict[int, dict[str, Any]]:
-    path = checkpoint_path(folder, dist.rank())
+def readable_states(folder: Path, rank: int) -> dict[int, dict[str, Any]]:
+    """The checkpoints of ``rank`` that lie in ``folder``, by global step."""
+    path = checkpoint_path(folder, rank)
     states = [
         read_state(p) for p in (path, _previous(path), path.with_suffix(".new.pt")) if p.is_file()
     ]

@@ -48,6 +48,7 @@ config.seed = 2048
 config.output = None  # None: work_dirs/NAME
 config.save_all_states = True
 config.checkpoint_steps = 0
+config.keep_epochs = 0  # keep the model of every so many epochs, for `arcface-fair partitions`
 config.resume = False
 config.verbose = 2000
 config.frequent = 10

@@ -69,6 +69,7 @@ class RunSettings:
     flip: bool = True  # mirror images with probability 1/2
     shift: int = 0  # move images by up to so many pixels; 0: off
     checkpoint_steps: int = 0  # also checkpoint every so many steps; 0: at epochs only
+    keep_epochs: int = 0  # keep model and class centres of every so many epochs; 0: the last only
     skip_bad_images: bool = False  # go on past images that cannot be decoded, and count them
     groups: str | None = None  # identity -> group table; None: groups.tsv beside the record
     group_attribute: str | None = None  # the column that is `Step.groups`; None: the first
@@ -82,7 +83,8 @@ class RunSettings:
         for key in ("embedding_size", "batch_size", "gradient_acc", "num_epoch", "verbose",
                     "frequent"):  # fmt: skip
             check_range(f"config.{key}", getattr(self, key), 1)
-        for key in ("weight_decay", "warmup_epoch", "shift", "checkpoint_steps", "num_workers"):
+        for key in ("weight_decay", "warmup_epoch", "shift", "checkpoint_steps", "keep_epochs",
+                    "num_workers"):  # fmt: skip
             check_range(f"config.{key}", getattr(self, key), 0)
         for key in ("lr", "clip_norm", "margin_scale"):
             check_range(f"config.{key}", getattr(self, key), 0, open_low=True)
