@@ -52,6 +52,8 @@ class PartialFC(nn.Module):
     on_clamp: what to do when a row's loss passes 69.078: "log", "raise" or "ignore".
     terms: callables Statistics -> scalar, already weighted, added to mean(ce) by ``forward``.
     groups: set by the host before a call, [B] int64 or None, for margins that ask for them.
+    next_active: the sample that the next ``forward`` takes instead of drawing one, once; for a
+        second pass that must see the same classes. Set on all ranks or none.
     Raises UserError for a setting out of range.
     """
 
@@ -90,6 +92,7 @@ class PartialFC(nn.Module):
         self.weight = nn.Parameter(initial_rows(self.classes, num_classes, embedding_size, seed))
         self.terms: list[Callable[[Statistics], Tensor]] = []
         self.groups: Tensor | None = None
+        self.next_active: Active | None = None
 
     def forward(self, local_embeddings: Tensor, local_labels: Tensor) -> Tensor:
         """mean(ce) over the global batch plus ``terms``: a scalar, equal on all ranks.
@@ -99,7 +102,8 @@ class PartialFC(nn.Module):
         Raises UserError on every rank for a bad batch on any.
         """
         embeddings = dist.scale_gradient(local_embeddings, dist.world_size())
-        active = self.sample(local_labels) if self.sample_rate < 1 else Active()
+        active = self.next_active or self.sample(local_labels)
+        self.next_active = None
         statistics = self.statistics(embeddings, local_labels, active=active)
         self.sentinel.watch(statistics.labels, statistics.ce, statistics.entropy)
         loss = statistics.ce.mean()
