@@ -8,12 +8,11 @@ identities at the listed epochs, and one penalty over all partitions found so fa
 
 from __future__ import annotations
 
-from arcface_fair.errors import UserError
 from arcface_fair.penalties import Penalty
 from arcface_fair.plugins import Plugin
 from arcface_fair.session import Session
 from invreg_plugin.config import InvRegSettings as Settings
-from invreg_plugin.hook import PartitionStages
+from invreg_plugin.hook import PartitionStages, check_stages
 from invreg_plugin.state import Partitions
 from invreg_plugin.terms import invariance, subset_risk_correction
 
@@ -23,13 +22,8 @@ __all__ = ["NAME", "Settings", "build"]
 
 
 def build(settings: Settings, session: Session) -> Plugin:
-    """The parts of INV-REG for one run. Raises UserError for stages that the run never reaches."""
-    late = [stage for stage in settings.stages if stage >= session.num_epochs]
-    if late:
-        raise UserError(
-            f"invreg.stages lists epoch {late[0]}, but the run ends after epoch "
-            f"{session.num_epochs - 1}; epochs count from 0, list earlier ones"
-        )
+    """The parts of INV-REG for one run. Raises UserError for stages that cannot be made."""
+    check_stages(settings, session)
     partitions = Partitions(len(settings.stages), session.num_classes, session.device)
     penalty = Penalty("invreg", invariance(settings.penalty, partitions), settings.weight)
     penalties = [penalty]

@@ -7,11 +7,12 @@ C identities, K subsets; 255 marks an identity that belongs to no subset.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
 from arcface_fair.errors import UserError
+from arcface_fair.evaluation.agreement import Agreement
+from arcface_fair.evaluation.agreement import agreement as compare
 
 NOT_LEARNED = 255
 MAX_SUBSETS = 254
@@ -41,94 +42,16 @@ class Partition:
         return np.bincount(known, minlength=self.subsets).tolist()
 
 
-class Agreement(NamedTuple):
-    """How alike two partitions are, over the identities that both know; 0..1 each."""
-
-    nmi: float
-    best_match_accuracy: float
-
-
 def agreement(a: np.ndarray, b: np.ndarray) -> Agreement:
-    """Normalised mutual information and the accuracy under the best renaming of subsets.
-
-    a, b: whole numbers [C], 255 or negative = unknown. NMI = I(a; b) / ((H(a) + H(b)) / 2), 0 where
-    both are constant. The best match maps subsets one to one; where one side has more, the rest
-    count as wrong. NaN where no identity is known to both.
-    """
-    a, b = np.asarray(a).astype(np.int64), np.asarray(b).astype(np.int64)
-    if a.shape != b.shape or a.ndim != 1:
-        raise UserError(
-            f"partitions have shapes {a.shape} and {b.shape}, expected one value per identity in "
-            "both; compare partitions of the same record"
-        )
-    known = (a != NOT_LEARNED) & (b != NOT_LEARNED) & (a >= 0) & (b >= 0)
-    if not known.any():
-        return Agreement(float("nan"), float("nan"))
-    table = _contingency(a[known], b[known])
-    return Agreement(_nmi(table), float(_best_match(table) / table.sum()))
+    """`arcface_fair.evaluation.agreement` of partitions in which 255 (uint8) means unknown too."""
+    return compare(*(_negative_where_unknown(np.asarray(side)) for side in (a, b)))
 
 
-def _contingency(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = np.unique(a, return_inverse=True)[1], np.unique(b, return_inverse=True)[1]
-    width = int(b.max()) + 1
-    return np.bincount(a * width + b, minlength=(int(a.max()) + 1) * width).reshape(-1, width)
-
-
-def _entropy(counts: np.ndarray) -> float:
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
-
-
-def _nmi(table: np.ndarray) -> float:
-    rows, columns = _entropy(table.sum(1)), _entropy(table.sum(0))
-    if rows + columns == 0:
-        return 0.0
-    shared = rows + columns - _entropy(table)
-    return float(np.clip(2 * shared / (rows + columns), 0.0, 1.0))
-
-
-def _best_match(table: np.ndarray) -> int:
-    """Largest sum of entries of which no two share a row or a column.
-
-    Rows are added one at a time by the cheapest chain of reassignments (the Hungarian method), with
-    prices on rows and columns that keep every reduced cost non-negative.
-    """
-    table = table if table.shape[0] <= table.shape[1] else table.T
-    height, width = table.shape
-    cost = (table.max() - table).astype(np.float64)
-    row_price, column_price = np.zeros(height), np.zeros(width)
-    owner = np.full(width, -1)
-    for new_row in range(height):
-        _add_row(cost, new_row, owner, row_price, column_price)
-    taken = np.flatnonzero(owner >= 0)
-    return int(table[owner[taken], taken].sum())
-
-
-def _add_row(
-    cost: np.ndarray, row: int, owner: np.ndarray, row_price: np.ndarray, column_price: np.ndarray
-) -> None:
-    """Gives ``row`` a column by the shortest augmenting path; changes owner and prices."""
-    width = len(owner)
-    distance, source = np.full(width, np.inf), np.full(width, -1)
-    done = np.zeros(width, dtype=bool)
-    current, current_row, reached = -1, row, 0.0
-    while True:
-        through = reached + cost[current_row] - row_price[current_row] - column_price
-        better = ~done & (through < distance)
-        distance[better], source[better] = through[better], current
-        current = int(np.where(done, np.inf, distance).argmin())
-        reached = float(distance[current])
-        if owner[current] < 0:
-            break
-        done[current] = True
-        current_row = int(owner[current])
-    row_price[row] += reached
-    row_price[owner[done]] += reached - distance[done]
-    column_price[done] -= reached - distance[done]
-    while current >= 0:
-        previous = int(source[current])
-        owner[current] = row if previous < 0 else owner[previous]
-        current = previous
+def _negative_where_unknown(subset: np.ndarray) -> np.ndarray:
+    # Only a uint8 array is a partition; in the codes of an attribute 255 is a value like others.
+    if subset.dtype != np.uint8:
+        return subset
+    return np.where(subset == NOT_LEARNED, -1, subset.astype(np.int64))
 
 
 def check_subsets(subsets: int, num_identities: int) -> None:

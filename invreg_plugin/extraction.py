@@ -18,6 +18,7 @@ from arcface_fair import dist
 from arcface_fair.batchnorm import rank0_statistics
 from arcface_fair.data.dataset import TrainingImages, to_input
 from arcface_fair.data.loader import make_loader
+from arcface_fair.errors import UserError
 from arcface_fair.session import Session
 from invreg_plugin.features import FeatureStore, fingerprint
 
@@ -44,8 +45,10 @@ class PositionBatches:
 def extract_features(session: Session, path: Path, *, flip_average: bool) -> FeatureStore:
     """L2-normalised features [N, D] of all images, in a store at ``path``.
 
-    An interrupted extraction by the same network goes on where it stopped. Call it on all ranks;
-    nobody returns before all rows are there. ``flip_average`` adds the mirror image's feature.
+    An interrupted extraction by the same network goes on where it stopped. Call it on all ranks:
+    nobody returns before all rows are there, and all raise what one of them meets (UserError: a
+    full disk, an image of no use, features that are not finite). ``flip_average`` adds the mirror
+    image's feature.
     """
     dataset = session.dataset
     with rank0_statistics(session.backbone):
@@ -54,10 +57,15 @@ def extract_features(session: Session, path: Path, *, flip_average: bool) -> Fea
         dim = session.head.weight.shape[1]
         store = FeatureStore.create(path, dataset.num_images, dim, owner)
         share = np.array_split(np.arange(dataset.num_images), dist.world_size())[dist.rank()]
-        if len(share):
-            missing = store.missing(int(share[0]), int(share[-1]) + 1)
-            _fill(session, store, missing, flip_average)
-    dist.barrier()
+        error = None
+        try:
+            if len(share):
+                missing = store.missing(int(share[0]), int(share[-1]) + 1)
+                _fill(session, store, missing, flip_average)
+        except UserError as found:
+            error = found
+    # No rank waits for one whose disk is full.
+    dist.raise_together(error)
     return store
 
 

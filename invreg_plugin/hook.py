@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from arcface_fair import dist
 from arcface_fair.errors import UserError
@@ -17,20 +17,25 @@ from arcface_fair.session import Session
 from invreg_plugin.assignments import (
     Partition,
     agreement,
+    check_subsets,
     random_partition,
     table_partition,
 )
 from invreg_plugin.config import InvRegSettings
 from invreg_plugin.extraction import extract_features
 from invreg_plugin.partition import PartitionSettings, learn_partition
+from invreg_plugin.penalty import subset_means
 from invreg_plugin.progress import stage_bar
 from invreg_plugin.state import Partitions
-from invreg_plugin.tables import write_partition_tsv
+from invreg_plugin.tables import subset_name, write_partition_tsv
 
 LOGGER = logging.getLogger("arcface_fair.invreg")
 
 # Under this name the newest partition is published for other plugins: uint8 [C], 255 = none.
 SHARED_NAME = "identity_partition"
+
+# In the run's folder while a stage lasts, and after one that was interrupted.
+FEATURES = "features.bin"
 
 
 class PartitionStages(Hook):
@@ -40,6 +45,7 @@ class PartitionStages(Hook):
         self.settings = settings
         self.partitions = partitions
         self.penalty = penalty
+        self._risks: Tensor | None = None  # [S, K], NaN where no row was seen yet
 
     def before_epoch(self, session: Session) -> None:
         """Makes every due stage that does not exist; a stage is redone, never skipped."""
@@ -48,6 +54,28 @@ class PartitionStages(Hook):
                 self._make(stage, session)
         self.penalty.weight = self.settings.weight_at(session.epoch)
         session.log("invreg/weight", self.penalty.weight)
+
+    def after_loss(self, session: Session) -> None:
+        """Offers every subset's risk as a curve, the cross entropy of its rows in the batch."""
+        step = session.step
+        assert step is not None
+        assert step.ce is not None
+        assert step.batch_labels is not None
+        stages = self.partitions.learned_stages
+        if not stages:
+            return
+        means = subset_means(
+            step.ce.detach(), self.partitions.of_batch(step.batch_labels), self.partitions.largest
+        )
+        if self._risks is None or self._risks.shape != means.shape:
+            self._risks = torch.full_like(means, torch.nan)
+        # A subset that this batch lacks keeps its last value: asking whether would wait for the
+        # device.
+        self._risks = torch.where(means.isnan(), self._risks, means)
+        for row, stage in enumerate(stages):
+            for subset in range(self.partitions.num_subsets[stage]):
+                tag = f"invreg/risk_stage_{stage + 1}_{subset_name(subset)}"
+                session.log(tag, self._risks[row, subset])
 
     def _make(self, stage: int, session: Session) -> None:
         seed = session.seed if self.settings.seed is None else self.settings.seed
@@ -73,23 +101,25 @@ class PartitionStages(Hook):
             projection=self.settings.projection,
             seed=seed,
         )
-        path = session.work_dir / "features.bin"
-        features = extract_features(session, path, flip_average=self.settings.flip_average)
-        try:
-            with stage_bar(f"partition {stage + 1}") as progress:
-                return learn_partition(
-                    features,
-                    session.dataset.identities,
-                    session.num_classes,
-                    learning,
-                    progress=progress,
-                    device=session.device,
-                )
-        finally:
-            features.close()
-            dist.barrier()
-            if dist.rank() == 0:
-                Path(path).unlink(missing_ok=True)
+        path = session.work_dir / FEATURES
+        LOGGER.info("stage %d: features of %d images", stage + 1, session.dataset.num_images)
+        with (
+            extract_features(session, path, flip_average=self.settings.flip_average) as features,
+            stage_bar(f"partition {stage + 1}") as progress,
+        ):
+            partition = learn_partition(
+                features,
+                session.dataset.identities,
+                session.num_classes,
+                learning,
+                progress=progress,
+                device=session.device,
+            )
+        # Only now: whatever stopped the learning, the features wait for the run that goes on.
+        dist.barrier()
+        if dist.rank() == 0:
+            path.unlink(missing_ok=True)
+        return partition
 
     def _report(self, stage: int, partition: Partition, session: Session) -> None:
         """Says how large the subsets are and what the partition agrees with."""
@@ -99,6 +129,11 @@ class PartitionStages(Hook):
             "stage %d: subsets of %s identities, objective %.4f",
             stage + 1, partition.sizes, partition.objective,
         )  # fmt: skip
+        single = partition.report.get("identities_with_one_image", 0)
+        if single:
+            LOGGER.info("stage %d: %d of %d identities have one image; without a positive pair "
+                        "they are placed by their likeness to the others alone",
+                        stage + 1, single, partition.report["identities"])  # fmt: skip
         for earlier in range(stage):
             if self.partitions.learned(earlier):
                 before = self.partitions.subset[earlier].cpu().numpy()
@@ -109,6 +144,29 @@ class PartitionStages(Hook):
         for name, attribute in (table.attributes if table is not None else {}).items():
             nmi, match = agreement(partition.subset, attribute.codes)
             LOGGER.info("stage %d against %s: NMI %.3f, match %.3f", stage + 1, name, nmi, match)
+
+
+def check_stages(settings: InvRegSettings, session: Session) -> None:
+    """Refuses, before the first step, what a stage would refuse hours later (UserError)."""
+    late = [stage for stage in settings.stages if stage >= session.num_epochs]
+    if late:
+        raise UserError(
+            f"invreg.stages lists epoch {late[0]}, but the run ends after epoch "
+            f"{session.num_epochs - 1}; epochs count from 0, list earlier ones"
+        )
+    if settings.partition == "table":
+        if settings.stages:
+            table_partition(attribute_codes(session, settings.attribute))
+        return
+    images = np.bincount(session.dataset.identities, minlength=session.num_classes)
+    for stage in range(len(settings.stages)):
+        check_subsets(settings.subsets_at(stage), int((images > 0).sum()))
+    if settings.partition == "learned" and settings.stages and images.max() < 2:
+        raise UserError(
+            f"none of {len(images)} identities has two images, expected some with at least two; "
+            "partition learning compares images of one identity, use partition = 'random' or "
+            "'table'"
+        )
 
 
 def attribute_codes(session: Session, name: str | None) -> np.ndarray:

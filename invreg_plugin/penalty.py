@@ -66,6 +66,15 @@ def subset_risk(ce: Tensor, subsets: Tensor, num_subsets: int) -> Tensor:
     return _mean_over_partitions(per_partition, present)
 
 
+def subset_means(values: Tensor, subsets: Tensor, num_subsets: int) -> Tensor:
+    """The mean of ``values`` [N] over the rows of every subset, [P, K]; NaN where there is none.
+
+    Arguments and errors as in :func:`irmv1`.
+    """
+    members = _members(values, subsets, num_subsets)
+    return members @ values / members.sum(-1)
+
+
 def _mean_over_partitions(per_partition: Tensor, present: Tensor) -> Tensor:
     assigned = (present.sum(1) > 0).to(per_partition.dtype)
     return (per_partition * assigned).sum() / assigned.sum().clamp_min(1)

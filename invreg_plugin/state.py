@@ -32,6 +32,11 @@ class Partitions:
         return self.num_subsets[stage] > 0
 
     @property
+    def learned_stages(self) -> list[int]:
+        """The stages, from 0, whose partitions are in force."""
+        return [stage for stage in range(len(self.num_subsets)) if self.learned(stage)]
+
+    @property
     def largest(self) -> int:
         """The largest K of all stages, at least 2."""
         return max([2, *self.num_subsets])
@@ -44,8 +49,7 @@ class Partitions:
 
     def of_batch(self, batch_labels: Tensor) -> Tensor:
         """Subsets of the rows of a batch in every learned partition: int64 [P, N], -1 = none."""
-        stages = [stage for stage in range(len(self.num_subsets)) if self.learned(stage)]
-        rows = self.subset[stages][:, batch_labels].long()
+        rows = self.subset[self.learned_stages][:, batch_labels].long()
         return rows.masked_fill(rows == NOT_LEARNED, -1)
 
     def state_dict(self) -> dict[str, Any]:
