@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 HELP = "train a run described by a config file, on CPU or GPU"
 
@@ -17,7 +18,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Trains and says what was written where."""
-    from arcface_fair import dist
     from arcface_fair.config import load_config
     from arcface_fair.trainer import train
 
@@ -27,5 +27,5 @@ def run(args: argparse.Namespace) -> None:
     if args.resume:
         overrides["resume"] = True
     folder = train(load_config(args.config, overrides))
-    if dist.rank() == 0:
+    if os.environ.get("RANK", "0") == "0":
         print(f"model: {folder / 'model.pt'}\nlog:   {folder / 'training.log'}")

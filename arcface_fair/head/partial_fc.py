@@ -54,6 +54,8 @@ class PartialFC(nn.Module):
     groups: set by the host before a call, [B] int64 or None, for margins that ask for them.
     next_active: the sample that the next ``forward`` takes instead of drawing one, once; for a
         second pass that must see the same classes. Set on all ranks or none.
+    pending_error: set by a host whose rank cannot go on (an image that cannot be read); the next
+        call raises it on every rank, where the others would wait for this one for ever.
     Raises UserError for a setting out of range.
     """
 
@@ -93,6 +95,7 @@ class PartialFC(nn.Module):
         self.terms: list[Callable[[Statistics], Tensor]] = []
         self.groups: Tensor | None = None
         self.next_active: Active | None = None
+        self.pending_error: UserError | None = None
 
     def forward(self, local_embeddings: Tensor, local_labels: Tensor) -> Tensor:
         """mean(ce) over the global batch plus ``terms``: a scalar, equal on all ranks.
@@ -118,7 +121,7 @@ class PartialFC(nn.Module):
         """
         if self.sample_rate >= 1:
             return Active()
-        error = checks.find_error(local_labels, self.num_classes)
+        error = self.pending_error or checks.find_error(local_labels, self.num_classes)
         checks.agree(error, local_labels.numel(), False, self.weight.device)
         labels = self._gather_ids(local_labels)
         local = local_columns(labels, self.classes, Active())
@@ -142,7 +145,7 @@ class PartialFC(nn.Module):
         ``centre_gradient`` multiplies what reaches the class centres: 1 / world_size where the
         loss is one rank's share times the world size, as an attention map's is.
         """
-        error = checks.find_error(
+        error = self.pending_error or checks.find_error(
             labels, self.num_classes, embeddings, self.embedding_size, self.groups
         )
         checks.agree(error, labels.numel(), self.groups is not None, self.weight.device)

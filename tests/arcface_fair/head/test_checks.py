@@ -170,3 +170,19 @@ def test_other_wrong_arguments_are_said() -> None:
         PartialFC("arcface", 8, 10)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="on_clamp is 'stop', expected 'log', 'raise' or 'ignore'"):
         PartialFC(ArcFace(), 8, 10, on_clamp="stop")  # type: ignore[arg-type]
+
+
+def one_rank_gives_up(kind: str) -> str:
+    head = PartialFC(ArcFace(), 4, 6, sample_rate=0.5 if kind == "sampled" else 1.0)
+    if dist.rank() == 1:
+        head.pending_error = UserError("record 3 cannot be read; repair it")
+    try:
+        head(torch.randn(2, 4), torch.tensor([0, 5]))
+    except UserError as error:
+        return str(error)
+    return "went on"
+
+
+@pytest.mark.parametrize("kind", ["whole", "sampled"])
+def test_a_rank_that_cannot_go_on_ends_all_ranks_with_its_sentence(run_ranks, kind):
+    assert run_ranks(2, one_rank_gives_up, kind) == ["record 3 cannot be read; repair it"] * 2
