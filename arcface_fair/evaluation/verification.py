@@ -123,7 +123,7 @@ def validation_rate(distances: ArrayLike, same: ArrayLike, far: float = 1e-3) ->
     for number in range(FOLDS):
         trained_on = max(others.sum() - others[number], 1)
         curve = (accepted.sum(0) - accepted[number]) / trained_on
-        inside = distance < _threshold_at(curve, far)
+        inside = distance < threshold_at(curve, far)
         held_out = fold == number
         rates[number] = _mean(inside[held_out & is_same]), _mean(inside[held_out & ~is_same])
     # A fold without pairs of one kind has no rate of that kind; it is left out of the mean.
@@ -134,14 +134,15 @@ def validation_rate(distances: ArrayLike, same: ArrayLike, far: float = 1e-3) ->
     )
 
 
-def _threshold_at(curve: Floats, far: float) -> float:
+def threshold_at(curve: Floats, far: float, grid: Floats = RATE_GRID) -> float:
+    """Where the rising staircase ``curve`` [T] over ``grid`` [T] passes the rate ``far``."""
     if curve[-1] < far:
         return 0.0
     last = int(np.searchsorted(curve, far, side="right")) - 1
     if last + 1 == len(curve):
-        return float(RATE_GRID[last])
+        return float(grid[last])
     share = (far - curve[last]) / (curve[last + 1] - curve[last])
-    return float(RATE_GRID[last] + share * (RATE_GRID[last + 1] - RATE_GRID[last]))
+    return float(grid[last] + share * (grid[last + 1] - grid[last]))
 
 
 def _mean(values: Bools) -> float:

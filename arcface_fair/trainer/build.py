@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,6 @@ from arcface_fair import dist
 from arcface_fair.backbones import get_model
 from arcface_fair.data.dataset import FaceDataset, check_labels, open_dataset
 from arcface_fair.data.groups import GroupTable
-from arcface_fair.errors import UserError
 from arcface_fair.head import CIFP, CombinedMargin, PartialFC
 from arcface_fair.trainer.settings import RunSettings
 
@@ -59,14 +57,19 @@ def build_backbone(run: RunSettings, device: torch.device) -> nn.Module:
     return backbone
 
 
-def build_head(run: RunSettings, num_classes: int, device: torch.device) -> PartialFC:
-    """This rank's shard of the classifier, with margin and kernel as the run asks."""
+def build_margin(run: RunSettings) -> CombinedMargin | CIFP:
+    """The margin that the run asks for."""
     m1, m2, m3 = run.margin_list
     margin = CombinedMargin(
         run.margin_scale, m1, m2, m3, run.interclass_filtering_threshold, run.margin_gradient
     )
+    return CIFP(margin) if run.cifp else margin
+
+
+def build_head(run: RunSettings, num_classes: int, device: torch.device) -> PartialFC:
+    """This rank's shard of the classifier, with margin and kernel as the run asks."""
     head = PartialFC(
-        CIFP(margin) if run.cifp else margin,
+        build_margin(run),
         run.embedding_size,
         num_classes,
         run.sample_rate,
@@ -81,7 +84,7 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """SGD or AdamW over backbone first, head second, as upstream groups them."""
     groups = [
-        {"params": [p for p in backbone.parameters() if p.requires_grad]},
+        {"params": list(backbone.parameters())},
         {"params": list(head.parameters())},
     ]
     if run.optimizer == "adamw":
@@ -107,17 +110,3 @@ def wrap_backbone(run: RunSettings, backbone: nn.Module, device: torch.device) -
 
         wrapped.register_comm_hook(None, fp16_compress_hook)
     return wrapped
-
-
-def prepare_output(folder: Path) -> None:
-    """Makes the output folder and proves that it can be written to."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{dist.rank()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"cannot write to the output folder {folder}: {error.strerror}; "
-            "set config.output to a folder that you may write to"
-        ) from error

@@ -56,6 +56,10 @@ class Schedule:
         """The rate of each parameter group at the current step."""
         return [base * self.factor(self.last_step) for base in self.base_lrs]
 
+    def get_last_lr(self) -> list[float]:
+        """As torch's schedulers name it."""
+        return self.rates()
+
     def _apply(self) -> None:
         for group, rate in zip(self.optimizer.param_groups, self.rates(), strict=True):
             group["lr"] = rate

@@ -119,11 +119,11 @@ def test_validation_rate_equals_its_definition_written_out_with_loops(far):
 def test_without_repeated_rates_the_threshold_is_that_of_interpolating_the_whole_curve():
     curve = np.linspace(0, 0.9, len(verification.RATE_GRID)) ** 2
     expected = np.interp(1e-3, curve, verification.RATE_GRID)
-    assert verification._threshold_at(curve, 1e-3) == pytest.approx(expected, abs=1e-12)
+    assert verification.threshold_at(curve, 1e-3) == pytest.approx(expected, abs=1e-12)
 
 
 def test_nothing_is_accepted_where_the_rate_cannot_be_reached():
-    assert verification._threshold_at(np.zeros(len(verification.RATE_GRID)), 1e-3) == 0.0
+    assert verification.threshold_at(np.zeros(len(verification.RATE_GRID)), 1e-3) == 0.0
 
 
 def test_tpr_at_fpr_refuses_the_impostor_at_the_threshold():

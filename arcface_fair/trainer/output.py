@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""The output folder of a run, and the facts in it that evaluation and export need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import arcface_fair
+from arcface_fair import dist
+from arcface_fair.errors import UserError
+
+
+def prepare_output(folder: Path) -> None:
+    """Makes the output folder and proves that it can be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{dist.rank()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the output folder {folder}: {error.strerror}; "
+            "set config.output to a folder that you may write to"
+        ) from error
+
+
+def write_config(folder: Path, config: Mapping[str, Any], num_classes: int) -> None:
+    """``config.json`` in ``folder``, written by rank 0: the run's keys, classes, versions."""
+    if dist.rank() != 0:
+        return
+    known = dict(config) | {
+        "num_classes": num_classes,
+        "world_size": dist.world_size(),
+        "versions": {"arcface_fair": arcface_fair.__version__, "torch": torch.__version__},
+    }
+    path = folder / "config.json"
+    try:
+        path.write_text(json.dumps(known, indent=1, default=str) + "\n")
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; free space or change config.output"
+        ) from error
