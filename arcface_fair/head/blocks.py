@@ -36,6 +36,7 @@ class Plan:
     threshold: float = 0.0  # interclass filter of a target-only margin
     context: MarginContext | None = None
     product_dtype: torch.dtype | None = None
+    inverse: Tensor | None = None  # [K] 1 / norm of the active centres, once they are known
 
     def spans(self) -> Iterator[tuple[int, int]]:
         """(start, stop) of every block."""
@@ -109,24 +110,28 @@ class Scratch:
         return [store[: self.rows * columns].view(self.rows, columns) for store in self.stores]
 
 
+def inverse_norms(centres: Tensor) -> Tensor:
+    """1 / norm of each centre [k], with torch's floor."""
+    return torch.linalg.vector_norm(centres, dim=1).clamp_min_(_SMALLEST_NORM).reciprocal_()
+
+
 def scaled_cosines(
-    plan: Plan, scaled_rows: Tensor, centres: Tensor, out: Tensor
-) -> tuple[Tensor, Tensor | None]:
-    """Writes s * cos [N, k] to ``out``; returns 1 / norm [k] and the low precision centres.
+    plan: Plan, scaled_rows: Tensor, centres: Tensor, inverse: Tensor, out: Tensor
+) -> Tensor | None:
+    """Writes s * cos [N, k] to ``out``; returns the unit centres if the product needs them low.
 
     The block of cosines is divided by the centres' norms, not the centres: N is below D as a
     rule, and no copy of them is made. ``scaled_rows`` [N, D] hold s times the unit embeddings.
     """
     assert plan.scale is not None
-    inverse = torch.linalg.vector_norm(centres, dim=1).clamp_min_(_SMALLEST_NORM).reciprocal_()
     if plan.product_dtype is None:
         torch.mm(scaled_rows, centres.T, out=out)
         out.mul_(inverse)
-        return inverse, None
+        return None
     low = (centres * inverse[:, None]).to(plan.product_dtype)
-    torch.mul((scaled_rows / plan.scale).to(plan.product_dtype) @ low.T, 1.0, out=out)
+    out.copy_((scaled_rows / plan.scale).to(plan.product_dtype) @ low.T)
     out.mul_(plan.scale).clamp_(-plan.scale, plan.scale)
-    return inverse, low
+    return low
 
 
 class Running:
@@ -139,18 +144,22 @@ class Running:
 
     def add(self, logits: Tensor, start: int, scratch: Tensor) -> None:
         """Takes in one block [N, k]; overwrites ``logits`` and ``scratch``."""
-        highest, column = logits.max(1)
         before = self.partials
+        highest = logits.amax(1)
+        # The column is looked up only in rows that this block leads: fewer and fewer of them.
+        (ahead,) = torch.where(highest > before.peak)
+        where = before.where.index_put((ahead,), logits[ahead].argmax(1) + start)
         peak = torch.maximum(before.peak, highest)
         logits.sub_(peak[:, None])
         torch.exp(logits, out=scratch)
-        moment = torch.linalg.vecdot(scratch, logits)
+        total = scratch.sum(1)
+        moment = torch.mul(scratch, logits, out=logits).sum(1)
         gap = (before.peak - peak).clamp_min(LOWEST_LOG)
         factor = gap.exp()
         self.partials = Partials(
             peak,
-            torch.where(highest > before.peak, column + start, before.where),
-            before.total * factor + scratch.sum(1),
+            where,
+            before.total * factor + total,
             (before.moment + before.total * gap) * factor + moment,
         )
 

@@ -24,6 +24,7 @@ from arcface_fair.head.blocks import (
     Running,
     Scratch,
     block_logits,
+    inverse_norms,
     scaled_cosines,
     with_target,
 )
@@ -75,16 +76,17 @@ def _target_only(
             plain = rows.new_zeros(size).index_put((own,), cosine)
             dist.all_reduce_(plain)
         search = PairSearch(plain, plan.columns)
-        partials = stream_others(plan, rows, weight, search)
+        partials, inverse = stream_others(plan, rows, weight, search)
         pairs: Pairs = search.selected()
         weight, pair_centres = split_centres(weight, _places(plan, pairs.columns))
         logits = cifp_target(margin, rows, own, centres, pairs, pair_centres, plain)
     else:
-        partials = stream_others(plan, rows, weight, None)
+        partials, inverse = stream_others(plan, rows, weight, None)
         cosine = (rows[own] * normalize(centres)).sum(1).clamp(-1, 1)
         logits = base.s * base.target(cosine)
     target = rows.new_zeros(size).index_put((own,), logits)
     partials = with_target(partials, target.detach(), plan.columns)
+    plan = replace(plan, inverse=inverse)
     return Streamed.apply(plan, partials, None, rows, weight, target, None, None)
 
 
@@ -117,21 +119,26 @@ def _places(plan: Plan, columns: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def stream_others(plan: Plan, rows: Tensor, weight: Tensor, search: PairSearch | None) -> Partials:
-    """Sums over all classes but each row's own, for a target-only margin."""
+def stream_others(
+    plan: Plan, rows: Tensor, weight: Tensor, search: PairSearch | None
+) -> tuple[Partials, Tensor]:
+    """Sums over all classes but each row's own, for a target-only margin; 1 / norms [K]."""
     assert plan.scale is not None
     running, scratch = Running(rows), Scratch(rows, min(plan.block, plan.num_active), 2)
     scaled = rows * plan.scale
+    inverse = rows.new_empty(plan.num_active)
     for start, stop in plan.spans():
         logits, spare = scratch.matrices(stop - start)
-        scaled_cosines(plan, scaled, weight[plan.place(start, stop)], logits)
+        centres = weight[plan.place(start, stop)]
+        inverse[start:stop] = inverse_norms(centres)
+        scaled_cosines(plan, scaled, centres, inverse[start:stop], logits)
         if search is not None:
             search.see(logits, start, plan.scale)
         if plan.threshold > 0:
             logits.masked_fill_(logits > plan.threshold * plan.scale, 0)
         logits[plan.targets(start, stop)] = NOWHERE
         running.add(logits, start, spare)
-    return running.partials
+    return running.partials, inverse
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ KERNELS = ("auto", "dense", "chunked")
 # Matrices [N, columns] alive at once: cosines, logits, p and gradient; measured, see benchmarks.
 _DENSE_MATRICES, _QUICK_MATRICES, _AUTOGRAD_MATRICES = 6, 4, 10
 # On a CPU a block should stay in cache; more columns than this only cost memory.
-_CPU_COLUMNS, _FEWEST_COLUMNS = 4096, 64
+_CPU_COLUMNS, _FEWEST_COLUMNS = 2048, 64
 
 
 def check_kernel(kernel: str, memory_budget_mib: float, margin: Callable[..., Tensor]) -> None:

@@ -16,6 +16,7 @@ def quick_gradient(
     """Gradients with respect to the leaves, in their order; each block is made again."""
     assert plan.scale is not None
     assert leaves.target is not None
+    assert plan.inverse is not None
     constant = constant_part(rows, incoming)
     scaled = leaves.rows * plan.scale
     d_rows = torch.zeros_like(leaves.rows)
@@ -25,7 +26,8 @@ def quick_gradient(
         z, grad, spare = scratch.matrices(stop - start)
         place = plan.place(start, stop)
         centres = leaves.centres[place]
-        inverse, low = scaled_cosines(plan, scaled, centres, z)
+        inverse = plan.inverse[start:stop]
+        low = scaled_cosines(plan, scaled, centres, inverse, z)
         filtered = z > plan.threshold * plan.scale if plan.threshold > 0 else None
         if filtered is not None:
             z.masked_fill_(filtered, 0)
