@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""``arcface-fair inspect REC``: what a record holds and what is wrong with it; clean copies."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from arcface_fair.data.groups import Attribute, GroupTable
+    from arcface_fair.data.record_report import RecordReport
+
+HELP = "look through a record: identities, images, sizes, groups, faults; write a clean copy"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The record, how closely to look, and what to write."""
+    parser.add_argument("record", type=Path, help="folder with train.rec, or a .rec file")
+    parser.add_argument(
+        "--decode", action="store_true", help="decode every image, not only its first bytes"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="threads that decode (default 2)")
+    parser.add_argument("--sheet", type=Path, metavar="JPG", help="draw a contact sheet")
+    parser.add_argument("--attribute", help="column of groups.tsv to draw the sheet by")
+    parser.add_argument(
+        "--repair", type=Path, metavar="OUT", help="write what is of use to a new folder"
+    )
+    parser.add_argument(
+        "--rebuild-index", action="store_true", help="write the lost .idx of a sound record"
+    )
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the report; exit code 1 if something is wrong with the record and stays so."""
+    from tqdm import tqdm
+
+    from arcface_fair.data.record_report import inspect_record, words
+    from arcface_fair.data.record_rewrite import read_groups_beside, refuse_existing
+    from arcface_fair.errors import UserError
+
+    if args.workers < 1:
+        raise UserError(f"--workers is {args.workers}; it must be at least 1")
+    if args.sheet:
+        refuse_existing(args.sheet.parent, [args.sheet.name], args.force)
+    path = args.record / "train.rec" if args.record.is_dir() else args.record
+    if args.rebuild_index:
+        rebuild(path, args.force)
+    size = path.stat().st_size if path.exists() else 0
+    with tqdm(total=size, desc="reading", unit="B", unit_scale=True, delay=0.5) as bar:
+        # A repaired copy must hold nothing that a reader stumbles over.
+        decode = args.decode or args.repair is not None
+        report = inspect_record(
+            path, decode_images=decode, workers=args.workers, progress=bar.update
+        )
+    print("\n".join(words(report)))
+    table = read_groups_beside(path, num_classes(report))
+    if table is not None:
+        print_groups(table, report)
+    if args.sheet:
+        attribute = args.attribute or (next(iter(table.attributes)) if table else None)
+        if attribute and table is None:
+            raise UserError(
+                f"--attribute is {attribute!r} but there is no groups.tsv beside {path}"
+            )
+        draw(report, args.sheet, table[attribute] if table and attribute else None)
+    if args.repair:
+        repair(report, args.repair, args.force)
+        return 0
+    return 0 if report.sound else 1
+
+
+def num_classes(report: RecordReport) -> int:
+    """What the record announces, or the highest label plus one."""
+    return max(len(report.counts()), (report.announced or (0, 0))[1])
+
+
+def rebuild(path: Path, force: bool) -> None:
+    """Writes the index beside the record."""
+    from tqdm import tqdm
+
+    from arcface_fair.data.record_rewrite import refuse_existing
+    from arcface_fair.data.record_scan import rebuild_index
+
+    index = path.with_suffix(".idx")
+    refuse_existing(index.parent, [index.name], force)
+    with tqdm(desc="indexing", unit="B", unit_scale=True, delay=0.5) as bar:
+        count = rebuild_index(path, index, bar.update)
+    print(f"wrote {index} ({count} records)")
+
+
+def print_groups(table: GroupTable, report: RecordReport) -> None:
+    """Identities and images of every group."""
+    import numpy as np
+
+    counts = report.counts()
+    images = np.zeros(num_classes(report), np.int64)
+    images[: len(counts)] = counts
+    for name, attribute in table.attributes.items():
+        parts = []
+        for code, word in [*enumerate(attribute.names), (-1, "unknown")]:
+            own = attribute.codes == code
+            if own.any():
+                parts.append(f"{word} {own.sum()} ({images[own].sum()} images)")
+        print(f"groups:      {name}: " + ", ".join(parts))
+
+
+def draw(report: RecordReport, path: Path, groups: Attribute | None) -> None:
+    """Writes the contact sheet."""
+    from arcface_fair.data.atomic import atomic_files
+    from arcface_fair.data.contact_sheet import draw_sheet
+    from arcface_fair.data.images import encode
+    from arcface_fair.errors import UserError
+
+    if not len(report.labels):
+        raise UserError(f"{report.path} holds no image of use; there is nothing to draw")
+    sheet = encode(draw_sheet(report, groups), quality=92)
+    with atomic_files(path) as (file,):
+        file.write(sheet)
+    print(f"wrote {path}")
+
+
+def repair(report: RecordReport, out: Path, force: bool) -> None:
+    """Writes the clean copy."""
+    from tqdm import tqdm
+
+    from arcface_fair.data.record_rewrite import rewrite_record
+
+    with tqdm(total=len(report.labels), desc="writing", unit=" images", delay=0.5) as bar:
+        images, identities = rewrite_record(report, out, force=force, progress=bar.update)
+    print(f"wrote {out} ({images} images of {identities} identities; renumbered.tsv says which)")

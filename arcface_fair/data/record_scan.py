@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: MIT
+"""Reads a record file from end to end without its index, and goes on behind damage.
+
+Between the records of a sound file there is nothing, and no record holds the magic number at a
+multiple of four bytes (see `recordio`). So where a record does not end at the magic number, the
+next aligned magic number is where reading can go on: what lies between is reported, not guessed.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from arcface_fair.data.atomic import atomic_files
+from arcface_fair.data.recordio import LENGTH_BITS, MAGIC, MAGIC_BYTES, PART, unpack
+from arcface_fair.errors import UserError
+
+_CHUNK = 8 << 20  # large reads: a disk gives a few of them as fast as it can
+_LENGTH = (1 << LENGTH_BITS) - 1
+Progress = Callable[[int], object]
+
+
+class Stretch(NamedTuple):
+    """Bytes ``offset``..``end`` of the file: a whole record, or what is none.
+
+    record: header and payload with the parts joined, empty where damaged.
+    damage: empty, or what was found in place of a record.
+    """
+
+    offset: int
+    end: int
+    record: bytes
+    damage: str
+
+
+class RecordFile:
+    """A .rec file without an index.  size: in bytes.
+
+    Raises UserError if it cannot be read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._fd = -1
+        try:
+            self._fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            self.size = os.fstat(self._fd).st_size
+            os.pread(self._fd, 1, 0)
+        except OSError as error:
+            raise UserError(
+                f"record file {self.path} cannot be read ({error.strerror}); "
+                "correct the path or copy the file there"
+            ) from error
+        self._base, self._window = 0, b""
+
+    def scan(self, progress: Progress | None = None) -> Iterator[Stretch]:
+        """Every record and every damaged stretch, in the file's order.
+
+        progress: called with the number of bytes done, now and then.
+        """
+        at = told = 0
+        while at < self.size:
+            stretch = self._next(at)
+            at = stretch.end
+            yield stretch
+            if progress is not None and at - told >= _CHUNK:
+                progress(at - told)
+                told = at
+        if progress is not None:
+            progress(at - told)
+
+    def read(self, offset: int) -> bytes:
+        """The record that starts at byte ``offset``. Raises UserError if it is damaged."""
+        stretch = self._next(offset, 1 << 16)
+        if stretch.damage:
+            raise UserError(
+                f"{self.path} at byte {offset} {stretch.damage}; it has changed since it was "
+                "looked through, start again"
+            )
+        return stretch.record
+
+    def _bytes(self, offset: int, size: int, chunk: int = _CHUNK) -> bytes:
+        """Up to ``size`` bytes from ``offset``: fewer only at the end of the file."""
+        start = offset - self._base
+        if not 0 <= start <= start + size <= len(self._window):
+            try:
+                self._window = os.pread(self._fd, max(size, chunk), offset)
+            except OSError as error:
+                raise UserError(
+                    f"record file {self.path} cannot be read at byte {offset} "
+                    f"({error.strerror}); check the disk and copy the file again"
+                ) from error
+            self._base, start = offset, 0
+        return self._window[start : start + size]
+
+    def _next(self, offset: int, chunk: int = _CHUNK) -> Stretch:
+        parts: list[bytes] = []
+        at = offset
+        while True:
+            flag, length, damage = self._part(at, bool(parts), chunk)
+            body = b"" if damage else self._body(at + PART.size, length, chunk)
+            if body is None:
+                damage = "holds the start of another record"
+            if damage or body is None:
+                return self._damaged(offset, damage)
+            parts.append(body)
+            at = min(at + PART.size + (length + 3) // 4 * 4, self.size)
+            if flag in (0, 3):
+                return Stretch(offset, at, MAGIC_BYTES.join(parts), "")
+
+    def _body(self, start: int, length: int, chunk: int) -> bytes | None:
+        """The part's bytes, or None if another record starts inside: then its length is wrong."""
+        end = start + (length + 3) // 4 * 4
+        # A wrong length can be half a gigabyte: look where it leads before reading so much.
+        long = end - start > _CHUNK
+        bytes_ = b"" if long else self._bytes(start, end - start + 4, chunk)
+        after = self._bytes(end, 4, 1 << 16) if long else bytes_[end - start :]
+        if after not in (b"", MAGIC_BYTES) and self._find_magic(start, end) < end:
+            return None
+        return self._bytes(start, length, chunk) if long else bytes_[:length]
+
+    def _part(self, at: int, inside: bool, chunk: int) -> tuple[int, int, str]:
+        """Flag and length of the part at byte ``at``, or what is wrong with it."""
+        head = self._bytes(at, PART.size, chunk)
+        if len(head) < PART.size:
+            return 0, 0, "is cut at the end of the file"
+        magic, lrec = PART.unpack(head)
+        flag, length = lrec >> LENGTH_BITS, lrec & _LENGTH
+        if magic != MAGIC:
+            return 0, 0, "does not start with the magic number"
+        if flag not in ((2, 3) if inside else (0, 1)):
+            return 0, 0, f"has a part of kind {flag} where none can be"
+        if at + PART.size + length > self.size:
+            return 0, 0, "is cut at the end of the file"
+        return flag, length, ""
+
+    def _find_magic(self, start: int, end: int) -> int:
+        """The first place from ``start``, a multiple of four on, where a part can begin."""
+        for base in range(start, end, _CHUNK):
+            block = self._bytes(base, min(_CHUNK + 3, end - base))
+            at = block.find(MAGIC_BYTES)
+            while at >= 0:
+                if (base + at) % 4 == 0:
+                    return base + at
+                at = block.find(MAGIC_BYTES, at + 1)
+        return end
+
+    def _damaged(self, offset: int, damage: str) -> Stretch:
+        at = offset
+        while True:
+            at = self._find_magic((at // 4 + 1) * 4, self.size)
+            # Only a first or whole part begins a record.
+            if at >= self.size or not self._part(at, False, _CHUNK)[2]:
+                return Stretch(offset, min(at, self.size), b"", damage)
+
+    def close(self) -> None:
+        """Closes the file; the object is of no use afterwards."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> RecordFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def scan_records(path: str | Path, progress: Progress | None = None) -> Iterator[Stretch]:
+    """`RecordFile.scan` of the file ``path``."""
+    with RecordFile(path) as file:
+        yield from file.scan(progress)
+
+
+def rebuild_index(
+    rec_path: str | Path, idx_path: str | Path, progress: Progress | None = None
+) -> int:
+    """Writes the index of a record file that has lost it; the number of records.
+
+    The keys are the numbers in the records' headers, where MXNet's tools put them; if those are
+    not all different, the records' positions 0, 1, ... Memory: 16 bytes per record.
+    Raises UserError if the file is damaged anywhere: an index would hide that.
+    """
+    keys, offsets = array("q"), array("q")
+    for stretch in scan_records(rec_path, progress):
+        if stretch.damage:
+            raise UserError(
+                f"{rec_path} at byte {stretch.offset} {stretch.damage}; an index is built for a "
+                "sound file, write a clean copy with `arcface-fair inspect ... --repair OUT`"
+            )
+        header, _ = unpack(stretch.record, f"the record at byte {stretch.offset} of {rec_path}")
+        keys.append(header.id & ((1 << 63) - 1))
+        offsets.append(stretch.offset)
+    if not keys:
+        raise UserError(f"{rec_path} holds no record; copy the file again")
+    numbers = np.frombuffer(keys, np.int64)
+    if len(np.unique(numbers)) < len(numbers):
+        numbers = np.arange(len(offsets))
+    with atomic_files(idx_path) as (file,):
+        for key, offset in zip(numbers.tolist(), offsets, strict=True):
+            file.write(b"%d\t%d\n" % (key, offset))
+    return len(offsets)
