@@ -21,7 +21,7 @@ def draw_groups(models: Mapping[str, FairnessTable], path: Path, title: str) -> 
 
     Writes a PNG to ``path``. Raises UserError without matplotlib.
     """
-    plt = _pyplot()
+    plt = pyplot()
     names = [row.name for row in next(iter(models.values())).rows]
     figure, axes = plt.subplots(figsize=(1.6 + 1.5 * len(names), 4.2), layout="constrained")
     width = 0.8 / len(models)
@@ -46,7 +46,8 @@ def draw_groups(models: Mapping[str, FairnessTable], path: Path, title: str) -> 
     return path
 
 
-def _pyplot() -> ModuleType:
+def pyplot() -> ModuleType:
+    """matplotlib.pyplot without a window. Raises UserError where matplotlib is not installed."""
     try:
         import matplotlib
     except ImportError as error:
