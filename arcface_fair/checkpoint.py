@@ -5,35 +5,46 @@ Each rank writes ``checkpoint_gpu_{rank}.pt``, under upstream's keys (epoch, glo
 state_dict_backbone, state_dict_softmax_fc, state_optimizer, state_lr_scheduler) and ours (step,
 scaler, rng, plugins, facts). A checkpoint becomes visible by renames after all ranks have written;
 the one before it stays as ``checkpoint_gpu_{rank}.previous.pt``, so that a run killed between the
-renames of two ranks still finds a step that every rank holds.
+renames of two ranks still finds a step that every rank holds. A run that resumes with another
+number of ranks gets the parts re-cut; parts of ranks that are no more stay where they are.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from arcface_fair import dist
+from arcface_fair import dist, reshard
 from arcface_fair.errors import UserError
-
-UPSTREAM_KEYS = (
-    "epoch",
-    "global_step",
-    "state_dict_backbone",
-    "state_dict_softmax_fc",
-    "state_optimizer",
-    "state_lr_scheduler",
+from arcface_fair.saves import (
+    UPSTREAM_KEYS,
+    Save,
+    checkpoint_path,
+    find_saves,
+    newest_save,
+    read_state,
 )
 
+__all__ = [
+    "FREE_FACTS",
+    "UPSTREAM_KEYS",
+    "check_facts",
+    "checkpoint_path",
+    "keep_model",
+    "kept_centres_path",
+    "kept_model_path",
+    "load_checkpoint",
+    "read_state",
+    "save_checkpoint",
+    "write_atomically",
+]
 
-def checkpoint_path(folder: Path, rank: int) -> Path:
-    """The newest checkpoint of ``rank``."""
-    return folder / f"checkpoint_gpu_{rank}.pt"
+# What a run may change when it resumes: the parts are re-cut, the step is counted anew.
+FREE_FACTS = ("world_size", "global_batch")
 
 
 def _previous(path: Path) -> Path:
@@ -97,66 +108,57 @@ def kept_centres_path(folder: Path, epoch: int, rank: int) -> Path:
 
 
 def load_checkpoint(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """This rank's state of the newest step that all ranks hold.
+    """This rank's state of the newest step that all ranks hold, re-cut where R has changed.
 
-    ``facts`` (network, embedding_size, num_classes, world_size, plugins...) must equal those of the
-    checkpoint. Raises UserError on every rank when there is no checkpoint, when it belongs to
-    another run, or when the ranks hold no common step.
+    ``facts`` (network, embedding_size, num_classes...) must equal those of the checkpoint; those
+    of `FREE_FACTS` may differ. The state says under "written_by" how many ranks wrote it. With as
+    many ranks as then every rank needs its own file alone, else all ranks need all files.
+    Raises UserError on every rank when there is no checkpoint, when it belongs to another run, or
+    when its parts are not of one step.
     """
-    found: dict[int, dict[str, Any]] = {}
+    seen: dict[Save, dict[int, Path]] = {}
     error: UserError | None = None
     try:
-        found = readable_states(folder, dist.rank())
-        for state in found.values():
-            check_facts(state.get("facts", {}), facts, folder)
+        seen = find_saves(folder)
     except UserError as caught:
         error = caught
     dist.raise_together(error)
-    common = set.intersection(*(set(steps) for steps in dist.gather_objects(list(found))))
-    if not common:
-        raise UserError(
-            f"the ranks' checkpoints in {folder} are of different steps, expected one step that "
-            "all hold; copy the files of one run into the folder, or start without resume"
-        )
-    return found[max(common)]
-
-
-def readable_states(folder: Path, rank: int) -> dict[int, dict[str, Any]]:
-    """The checkpoints of ``rank`` that lie in ``folder``, by global step."""
-    path = checkpoint_path(folder, rank)
-    states = [
-        read_state(p) for p in (path, _previous(path), path.with_suffix(".new.pt")) if p.is_file()
-    ]
-    if not states:
-        raise UserError(
-            f"config.resume is set but {path} does not exist; "
-            "start without resume, or set config.output to the folder of the run to go on with"
-        )
-    return {state["global_step"]: state for state in states}
-
-
-def read_state(path: Path) -> dict[str, Any]:
-    """One rank's checkpoint. Raises UserError for a file that is none, damaged or foreign."""
+    save = newest_save(
+        folder, dist.gather_objects({save: set(parts) for save, parts in seen.items()})
+    )
+    state: dict[str, Any] = {}
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}); "
-            "delete the damaged file or restore it from a copy"
-        ) from error
-    missing = [key for key in UPSTREAM_KEYS if not isinstance(state, dict) or key not in state]
+        state = _own_state(folder, save, seen.get(save, {}))
+        check_facts(state.get("facts", {}), facts, folder)
+    except UserError as caught:
+        error = caught
+    dist.raise_together(error)
+    return state | {"written_by": save.world_size}
+
+
+def _own_state(folder: Path, save: Save, seen: dict[int, Path]) -> dict[str, Any]:
+    """This rank's part of ``save``, cut out of all parts if the number of ranks has changed."""
+    rank, world_size = dist.rank(), dist.world_size()
+    wanted = [rank] if save.world_size == world_size else list(range(save.world_size))
+    missing = [r for r in wanted if r not in seen]
     if missing:
         raise UserError(
-            f"{path} has no {missing[0]!r}, expected a checkpoint of a training run; "
-            "point config.output to a run's folder"
+            f"rank {rank} does not find {checkpoint_path(folder, missing[0])}; to resume with "
+            f"{world_size} processes instead of {save.world_size}, put all parts of the "
+            "checkpoint into a folder that every machine reads"
         )
-    return state
+    if save.world_size == world_size:
+        return read_state(seen[rank])
+    states = [read_state(seen[r], mapped=True) for r in wanted]
+    if rank == 0:  # the other ranks hear of it; they need not read all parts again
+        reshard.check_parts(states)
+    return reshard.cut(states, rank, world_size)
 
 
 def check_facts(found: dict[str, Any], expected: dict[str, Any], folder: Path) -> None:
     """Raises UserError for the first fact in which the checkpoint and this run differ."""
     for key, value in expected.items():
-        if key in found and found[key] != value:
+        if key not in FREE_FACTS and key in found and found[key] != value:
             raise UserError(
                 f"the checkpoint in {folder} was written with {key} {found[key]!r}, "
                 f"this run has {value!r}; resume with the same {key}, or start a new output folder"

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -12,22 +11,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import arcface_fair
 from arcface_fair import dist
-from arcface_fair.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from arcface_fair.checkpoint import (
+    keep_model,
+    load_checkpoint,
+    save_checkpoint,
+    write_atomically,
+)
 from arcface_fair.data.dataset import TrainingImages, to_input
 from arcface_fair.data.loader import Batch, make_loader
 from arcface_fair.data.sampler import EpochBatches
-from arcface_fair.errors import UserError
 from arcface_fair.plugins import load_plugin_modules, parse_plugin_settings
 from arcface_fair.session import Session
 from arcface_fair.trainer import build
 from arcface_fair.trainer.device import choose_device, process_group
 from arcface_fair.trainer.logs import RunLog
+from arcface_fair.trainer.output import prepare_output, write_config
 from arcface_fair.trainer.scaler import build_scaler
 from arcface_fair.trainer.schedules import build_schedule
 from arcface_fair.trainer.settings import RunSettings, parse_run
-from arcface_fair.trainer.state import collect_state, restore_rng, restore_state, run_facts
+from arcface_fair.trainer.state import (
+    collect_state,
+    fit_to_run,
+    restore_rng,
+    restore_state,
+    run_facts,
+)
 from arcface_fair.trainer.verify import Verification
 
 
@@ -110,10 +119,12 @@ class Trainer:
         )
         self.model = build.wrap_backbone(run, self.backbone, device)
         self._resumed = load_checkpoint(self.output, run_facts(self)) if run.resume else None
+        notes: list[str] = []
         if self._resumed is not None:
+            self._resumed, notes = fit_to_run(self, self._resumed)
             restore_state(self, self._resumed)
-        build.prepare_output(self.output)
-        self._write_config(config)
+        prepare_output(self.output)
+        write_config(self.output, config, self.num_classes)
         self.skipped_images = 0
         self.log = RunLog(
             self.output,
@@ -121,6 +132,8 @@ class Trainer:
             first_step=self.session.global_step,
             frequent=run.frequent,
         )
+        for note in notes:
+            self.log.tell(note)
 
     def fit(self) -> None:
         """Runs to the last epoch. ``after_train`` is reached whatever happens."""
@@ -153,6 +166,8 @@ class Trainer:
             if self._due(self.run.verbose):
                 self._verify()
         self.session.after_epoch()
+        if self.run.keep_epochs and (epoch + 1) % self.run.keep_epochs == 0:
+            keep_model(self.output, epoch, self.backbone.state_dict(), self.head.weight.detach())
         self._save(epoch + 1, 0)
 
     def _restore_rng(self, if_step: int | None) -> None:
@@ -217,20 +232,3 @@ class Trainer:
 
     def _point(self, tag: str, value: float | Tensor, step: int) -> None:
         self.log.point(tag, value, step)
-
-    def _write_config(self, config: Mapping[str, Any]) -> None:
-        """``config.json``: what evaluation and export need to know about the run."""
-        if dist.rank() != 0:
-            return
-        known = dict(config) | {
-            "num_classes": self.num_classes,
-            "world_size": dist.world_size(),
-            "versions": {"arcface_fair": arcface_fair.__version__, "torch": torch.__version__},
-        }
-        path = self.output / "config.json"
-        try:
-            path.write_text(json.dumps(known, indent=1, default=str) + "\n")
-        except OSError as error:
-            raise UserError(
-                f"cannot write {path}: {error.strerror}; free space or change config.output"
-            ) from error

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from arcface_fair import dist
+from arcface_fair.reshard import move_to_batch
 
 if TYPE_CHECKING:
     from arcface_fair.trainer.loop import Trainer
 
 
 def run_facts(trainer: Trainer) -> dict[str, Any]:
-    """What a checkpoint and the run that resumes from it must agree on."""
+    """What a checkpoint says of its run; all but the last two must stay as they are on resume."""
     run = trainer.run
     return {
         "network": run.network,
         "embedding_size": run.embedding_size,
         "num_classes": trainer.num_classes,
-        "batch_size": run.batch_size,
+        "global_batch": run.batch_size * dist.world_size(),
         "world_size": dist.world_size(),
     }
 
@@ -49,6 +50,30 @@ def collect_state(trainer: Trainer, epoch: int, step: int) -> dict[str, Any]:
         "plugins": session.state_dict(),
         "facts": run_facts(trainer),
     }
+
+
+def fit_to_run(trainer: Trainer, state: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """``state`` for this run's number of processes and global batch, and what changed, in words.
+
+    With the former global batch a run goes on at the very images where it stood, whatever the
+    number of processes. With another one the step within the epoch is counted anew from the
+    images seen, down to a whole batch.
+    """
+    now = run_facts(trainer)
+    before = state.get("facts", {}).get("global_batch", now["global_batch"])
+    notes = []
+    if state["written_by"] != now["world_size"]:
+        notes.append(
+            f"the checkpoint of {state['written_by']} processes was re-cut for {now['world_size']}"
+        )
+    if before != now["global_batch"]:
+        images = trainer.batches.num_images
+        state = move_to_batch(state, images, before, now["global_batch"])
+        notes.append(
+            f"the global batch was {before} images and is {now['global_batch']}: going on in epoch "
+            f"{state['epoch']} at step {state.get('step', 0)}, the last whole batch that was seen"
+        )
+    return state, notes
 
 
 def restore_state(trainer: Trainer, state: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Two processes give what one gives, with the same global batch."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -124,20 +125,69 @@ def test_learned_partitions_and_backbones_are_the_same_on_both_ranks(run_ranks, 
     assert set(one["partitions"].unique().tolist()) == {0, 1}
 
 
-def resume_in_two(record: str, output: str) -> str:
-    from arcface_fair.errors import UserError
-
-    try:
-        train(small_run(Path(record), Path(output), batch_size=4, resume=True))
-    except UserError as error:
-        return str(error)
-    return "resumed"
+def parts_of(folder: Path, world_size: int) -> list[dict]:
+    names = [folder / f"checkpoint_gpu_{rank}.pt" for rank in range(world_size)]
+    return [torch.load(name, weights_only=True) for name in names]
 
 
-def test_resuming_with_another_number_of_processes_is_refused_on_every_rank(
-    run_ranks, record, tmp_path
-):
-    train(small_run(record, tmp_path / "run", num_epoch=1, batch_size=4))
-    messages = run_ranks(2, resume_in_two, str(record), str(tmp_path / "run"))
-    assert len(set(messages)) == 1
-    assert "was written with world_size 1, this run has 2; resume with the same" in messages[0]
+def test_a_run_of_one_process_goes_on_in_three_then_two_then_one(run_ranks, record, tmp_path):
+    """The global batch stays at 12, so every resume goes on in the middle of the same epoch."""
+    run = tmp_path / "run"
+    settings = {"norm": "none", "lr": 0.01, "lr_schedule": "step", "checkpoint_steps": 1}
+    whole = train_and_read(str(record), str(tmp_path / "w"), {**settings, "batch_size": 12})
+    assert len(whole) == 8
+    seen = []
+    for world_size, stop in ((1, 3), (3, 5), (2, 6), (1, 8)):
+        changes = {**settings, "batch_size": 12 // world_size, "resume": bool(seen)}
+        task = (train_until, str(record), str(run), changes, stop)
+        seen += task[0](*task[1:]) if world_size == 1 else run_ranks(world_size, *task)[0]
+        sizes = [len(s["state_dict_softmax_fc"]["weight"]) for s in parts_of(run, world_size)]
+        assert sizes == {1: [8], 2: [4, 4], 3: [3, 3, 2]}[world_size]
+    assert [step for step, _ in seen] == [step for step, _ in whole]
+    np.testing.assert_allclose([loss for _, loss in seen], [loss for _, loss in whole], rtol=2e-5)
+    log = (run / "training.log").read_text()
+    for sentence in ("of 1 processes was re-cut for 3", "3 processes was re-cut for 2"):
+        assert sentence in log
+
+
+class Stop(Exception):
+    pass
+
+
+def train_until(record: str, output: str, changes: dict, stop: int) -> list[tuple[int, float]]:
+    """Trains until the checkpoint after step ``stop``; the steps of this call, by rank 0."""
+    seen: list[tuple[int, float]] = []
+    config = small_run(Path(record), Path(output), **changes)
+    run, _ = parse_run(config, set())
+    trainer = Trainer(run, config, [], torch.device("cpu"))
+    after = trainer.session.after_step
+
+    def note() -> None:
+        assert trainer.session.step is not None
+        seen.append((trainer.session.global_step, trainer.session.step.loss.item()))
+        after()
+
+    save = trainer._save
+
+    def save_and_stop(epoch: int, step: int) -> None:
+        save(epoch, step)
+        if trainer.session.global_step == stop:
+            raise Stop
+
+    trainer.session.after_step, trainer._save = note, save_and_stop
+    with contextlib.suppress(Stop):
+        trainer.fit()
+    return seen
+
+
+def test_another_global_batch_goes_on_behind_the_images_that_were_seen(run_ranks, record, tmp_path):
+    """48 images; 4 steps of 8 were seen, which are 2 whole batches of 12 in two processes."""
+    run = tmp_path / "run"
+    settings = {"checkpoint_steps": 2, "batch_size": 8, "gradient_acc": 3, "num_epoch": 1}
+    train_until(str(record), str(run), settings, 4)
+    changes = {**settings, "batch_size": 6, "resume": True}
+    seen = run_ranks(2, train_until, str(record), str(run), changes, 99)[0]
+    assert [step for step, _ in seen] == [3, 4]
+    log = (run / "training.log").read_text()
+    assert "the checkpoint of 1 processes was re-cut for 2" in log
+    assert "the global batch was 8 images and is 12: going on in epoch 0 at step 2" in log
