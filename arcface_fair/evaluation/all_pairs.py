@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: MIT
+"""Every image against every other: TPR at small FPRs, per group and overall, in bounded memory.
+
+This is the protocol of MFR (FPR 1e-6) and of DigiFace-1M (1e-5, 1e-4): all pairs of images of one
+person are genuine, all others impostors. A group's figures come from the pairs within it, those
+of "all" from all pairs. Similarities are cosines; a pair is accepted above the threshold, which
+is an impostor's own similarity: of N impostors, the (floor(FPR N) + 1)-th highest. Equal ones are
+refused together, as in scikit-learn's ROC curve.
+
+Thresholds are exact to float64: tiles are computed in float32, and what float32 leaves in doubt
+beside a threshold is computed again. Memory: the embeddings, one tile, 2 FPR N pairs per scope,
+and the genuine pairs. N images (where not impostors), D embedding size, F rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from arcface_fair.errors import UserError
+from arcface_fair.evaluation.genuine import GenuinePairs, genuine_pairs
+from arcface_fair.evaluation.measures import DECIDING, explain_too_few, too_few
+from arcface_fair.evaluation.pair_resampling import Impostors, rate_estimates
+from arcface_fair.evaluation.resampling import Estimate
+from arcface_fair.evaluation.tiles import Floats32, Ints, NumpyProduct, Product, upper_tiles
+from arcface_fair.evaluation.top_pairs import TopPairs
+from arcface_fair.evaluation.unit_rows import check_images, unit_rows, zero_rows_in_words
+from arcface_fair.evaluation.verification import Floats
+
+FPRS = (1e-6, 1e-5, 1e-4)
+ALL = "all"
+TILE = 2048
+
+
+@dataclass(frozen=True)
+class Rate:
+    """TPR at one FPR. accepted: impostor pairs above ``threshold`` (a cosine; NaN if unknown).
+
+    note: what to know about the figure, in words; empty if nothing.
+    """
+
+    fpr: float
+    tpr: Estimate
+    threshold: float
+    accepted: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One group, or all. curve: FPR and TPR [2, n], rising, as far as the kept pairs reach."""
+
+    name: str
+    images: int
+    people: int
+    genuine: int
+    impostor: int
+    rates: tuple[Rate, ...]
+    curve: Floats
+
+
+@dataclass(frozen=True)
+class AllPairs:
+    """Scopes, "all" first; notes in words about the embeddings."""
+
+    scopes: tuple[Scope, ...]
+    notes: tuple[str, ...]
+
+
+def all_pairs(
+    embeddings: ArrayLike,
+    identities: ArrayLike,
+    groups: Sequence[str] | None = None,
+    fprs: Sequence[float] = FPRS,
+    *,
+    tile: int = TILE,
+    device: str | None = None,
+    resamples: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+    on_pairs: Callable[[int], object] = lambda count: None,
+) -> AllPairs:
+    """TPR at each FPR for all images and for each group.
+
+    embeddings: [N, D], any norm. identities: int [N]. groups: a word per image, empty where
+    unknown (such images count in "all" alone); `intersections` joins several attributes.
+    device: None for NumPy, else a torch device. resamples: draws of people behind each interval
+    of ``level``, 0 for none. on_pairs hears how many pairs were compared, after every tile.
+    Raises UserError for embeddings that are not finite, or sizes that differ.
+    """
+    rows = np.asarray(embeddings)
+    who = np.asarray(identities)
+    words = np.array([""] * len(who) if groups is None else list(groups), object)
+    check_images(rows, who, words, fprs)
+    unit, norms = unit_rows(rows)
+    order = np.lexsort((who, words))
+    people = np.unique(who[order], return_inverse=True)[1]
+    setup = _Setup(unit[order], norms[order], rows, order, people)
+    names = [name for name in dict.fromkeys(words[order].tolist()) if name]
+    sections = _sections(words[order])
+    genuine = genuine_pairs(people, setup.exact)
+    doubt = _doubt(rows.shape[1])
+    scopes = [_Plan(ALL, np.arange(len(order)), people, fprs, doubt)]
+    scopes += [_Plan(n, np.arange(*sections[n]), people, fprs, doubt) for n in names]
+    product = NumpyProduct(setup.unit) if device is None else _on_device(setup.unit, device)
+    _stream(product, scopes, sections, people, tile, on_pairs)
+    codes = {name: np.flatnonzero(words[order] == name) for name in names}
+    draws = (resamples, level, seed)
+    judged = (_judge(plan, _within(genuine, codes.get(plan.name)), setup, draws) for plan in scopes)
+    return AllPairs(tuple(judged), zero_rows_in_words(rows))
+
+
+def intersections(*attributes: Sequence[str]) -> list[str]:
+    """One word per image from several attributes, "race x gender"; empty where one is unknown."""
+    lengths = {len(attribute) for attribute in attributes}
+    if len(lengths) != 1:
+        raise UserError(
+            f"attributes have {sorted(lengths)} entries; give one word per image for each"
+        )
+    return [" x ".join(row) if all(row) else "" for row in zip(*attributes, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """The images in the order of group and identity. people: codes 0..n-1 by image."""
+
+    unit: Floats32
+    norms: Floats
+    raw: NDArray
+    order: Ints
+    people: Ints
+
+    def exact(self, rows: Ints, columns: Ints) -> Floats:
+        """Cosines [n] in float64."""
+        found = np.empty(len(rows))
+        for start in range(0, len(rows), 4096):
+            part = slice(start, start + 4096)
+            a, b = (
+                self.raw[self.order[side[part]]].astype(np.float64) / self.norms[side[part], None]
+                for side in (rows, columns)
+            )
+            found[part] = np.einsum("ij,ij->i", a, b)
+        return found
+
+
+class _Plan:
+    """What one scope has to keep."""
+
+    def __init__(
+        self, name: str, images: Ints, people: Ints, fprs: Sequence[float], doubt: float
+    ) -> None:
+        counts = np.bincount(people[images])
+        self.name, self.images = name, len(images)
+        self.sizes = counts
+        self.genuine = int((counts * (counts - 1) // 2).sum())
+        self.impostor = len(images) * (len(images) - 1) // 2 - self.genuine
+        self.fprs = tuple(fprs)
+        # The small addend keeps 0.01 * 300, which is 2.9999..., at three impostors.
+        self.allowed = [int(np.floor(fpr * self.impostor + 1e-9)) for fpr in fprs]
+        # Twice as many as the threshold needs: resamples look beyond it.
+        self.keep = min(2 * max(self.allowed, default=0) + 100, max(self.impostor, 1))
+        self.top = TopPairs(self.keep, doubt)
+
+
+def _stream(
+    product: Product,
+    scopes: list[_Plan],
+    sections: dict[str, tuple[int, int]],
+    people: Ints,
+    size: int,
+    on_pairs: Callable[[int], object],
+) -> None:
+    by_name = {plan.name: plan for plan in scopes}
+    names = list(sections)
+    starts, ends = np.array(list(sections.values())).T
+    for row, column, tile in upper_tiles(starts, ends, size):
+        wanted = [by_name[ALL]]
+        if row == column and names[row]:
+            wanted.append(by_name[names[row]])
+        tops = [plan.top for plan in wanted]
+        a, b, scores = product.above(tile, min(top.bound for top in tops))
+        good = people[a] != people[b]
+        if tile[0] == tile[1]:
+            good &= a < b
+        a, b, scores = a[good], b[good], scores[good]
+        for top in tops:
+            enough = scores >= top.bound
+            top.offer(a[enough], b[enough], scores[enough])
+        height, width = (part.stop - part.start for part in tile)
+        on_pairs(height * (height - 1) // 2 if tile[0] == tile[1] else height * width)
+
+
+def _judge(
+    plan: _Plan, genuine: GenuinePairs, setup: _Setup, draws: tuple[int, float, int]
+) -> Scope:
+    scores, rows, columns = plan.top.sorted(setup.exact, plan.allowed)
+    impostors = Impostors(
+        scores, setup.people[rows], setup.people[columns], plan.impostor, plan.sizes
+    )
+    usable = [f for f in plan.fprs if genuine.scores.size and not too_few(plan.impostor, f)]
+    estimates = rate_estimates(impostors, genuine, usable, *draws)
+    rates = []
+    for fpr, allowed in zip(plan.fprs, plan.allowed, strict=True):
+        if fpr in usable:
+            above = int((scores > scores[allowed]).sum()) if allowed < len(scores) else len(scores)
+            limit = float(scores[allowed]) if allowed < len(scores) else -np.inf
+            rates.append(Rate(fpr, estimates[fpr], limit, above, _caveat(allowed, plan.top)))
+        else:
+            why = explain_too_few(plan.impostor, fpr) if genuine.scores.size else "no genuine pairs"
+            rates.append(Rate(fpr, Estimate(np.nan, np.nan, np.nan), np.nan, 0, why))
+    people = int((plan.sizes > 0).sum())
+    return Scope(plan.name, plan.images, people, plan.genuine, plan.impostor, tuple(rates),
+                 _curve(scores, genuine.scores, plan.impostor))  # fmt: skip
+
+
+def _caveat(allowed: int, top: TopPairs) -> str:
+    if not top.certain:
+        return "very many impostors tie at the threshold, which is exact to float32 only"
+    if allowed < DECIDING:
+        return f"{allowed} impostor pairs decide the threshold"
+    return ""
+
+
+def _curve(impostors: Floats, genuine: Floats, total: int) -> Floats:
+    if not len(impostors) or not len(genuine):
+        return np.zeros((2, 0))
+    ranks = np.unique(np.geomspace(1, len(impostors), 60).astype(int)) - 1
+    accepted = len(genuine) - np.searchsorted(np.sort(genuine), impostors[ranks], side="right")
+    return np.stack([ranks / total, accepted / len(genuine)])
+
+
+def _within(genuine: GenuinePairs, images: Ints | None) -> GenuinePairs:
+    if images is None:
+        return genuine
+    return genuine.among(images)
+
+
+def _sections(words: NDArray) -> dict[str, tuple[int, int]]:
+    names, starts = np.unique(words.astype(str), return_index=True)
+    ends = [*starts[1:].tolist(), len(words)]
+    return {n: (s, e) for n, s, e in zip(names.tolist(), starts.tolist(), ends, strict=True)}
+
+
+def _doubt(dimension: int) -> float:
+    """Largest error of a float32 product of unit rows: D + 2 roundings of 2^-24 each."""
+    return (dimension + 2) * 2.0**-24
+
+
+def _on_device(unit: Floats32, device: str) -> Product:
+    from arcface_fair.evaluation.gpu_tiles import TorchProduct
+
+    return TorchProduct(unit, device)

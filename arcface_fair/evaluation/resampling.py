@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""Intervals that know that pairs share people: a bootstrap over identities.
+
+Every resample draws each group's people with replacement; a person drawn w times gives a genuine
+pair the weight w and an impostor pair of a and b the weight w_a * w_b. Thresholds are chosen anew
+in every resample.
+
+That product overstates chance that belongs to a single impostor pair: its variance is
+(1 + 1)(1 + 1) - 1 = 3 where it should be 1, while shared people are counted rightly (the
+"pigeonhole" bootstrap of Owen, arXiv 0712.1111, is conservative for the same reason). A second
+bootstrap over impostor pairs alone estimates the overstated part, and
+
+    V = V_people - 2 V_pairs,  at least V_people / 3
+
+is the variance of the interval. Its shape is that of the resamples, shifted by no bias and
+brought to this variance. B resamples, P pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from arcface_fair.errors import UserError
+from arcface_fair.evaluation.comparisons import Comparisons, Ints
+from arcface_fair.evaluation.measures import Protocol, domain, measure
+from arcface_fair.evaluation.verification import Bools, Floats
+
+CHUNK = 50  # resamples at a time; bounds the memory
+Figures = dict[str, Floats]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its interval. NaN: the data cannot say."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a figure at all."""
+        return bool(np.isfinite(self.value))
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Resamples of every figure: people drawn [B], and impostor pairs alone drawn [B]."""
+
+    value: Figures
+    people: Figures
+    pairs: Figures
+
+    def estimates(self, level: float = 0.95) -> dict[str, Estimate]:
+        """Every figure with its interval."""
+        return {
+            name: clipped(
+                interval(float(self.value[name][0]), self.people[name], self.pairs[name], level),
+                *domain(name),
+            )
+            for name in self.value
+        }
+
+    def changes(self, level: float = 0.95) -> dict[str, Estimate]:
+        """As `estimates`, of differences, which know no natural ends."""
+        return {
+            name: interval(float(self.value[name][0]), self.people[name], self.pairs[name], level)
+            for name in self.value
+        }
+
+    def minus(self, other: Resampled) -> Resampled:
+        """Differences to ``other``, resample by resample: paired if both drew the same people."""
+        return Resampled(
+            *(
+                {name: mine[name] - theirs[name] for name in mine}
+                for mine, theirs in (
+                    (self.value, other.value),
+                    (self.people, other.people),
+                    (self.pairs, other.pairs),
+                )
+            )
+        )
+
+
+def resample(
+    groups: Mapping[str, Comparisons],
+    protocol: Protocol | None = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    on_resamples: Callable[[int], object] = lambda count: None,
+) -> Resampled:
+    """All figures of `measure`, and how they vary. Two models with the same groups, people and
+    seed get the same draws, so that `Resampled.minus` is paired.
+    """
+    if resamples < 2:
+        raise UserError(f"{resamples} resamples give no interval; 1000 are usual, at least 2")
+    people: list[Figures] = []
+    pairs: list[Figures] = []
+    for by_people, by_pairs in _weightings(groups, resamples, seed):
+        people.append(measure(groups, protocol, by_people))
+        pairs.append(measure(groups, protocol, by_pairs))
+        on_resamples(len(next(iter(by_people.values()))))
+    return Resampled(measure(groups, protocol), _joined(people), _joined(pairs))
+
+
+def check_paired(first: Mapping[str, Comparisons], second: Mapping[str, Comparisons]) -> None:
+    """Raises UserError unless both models were judged on the same pairs of the same groups."""
+    alike = list(first) == list(second) and all(
+        np.array_equal(first[name].same, second[name].same)
+        and np.array_equal(first[name].sides, second[name].sides)
+        for name in first
+    )
+    if not alike:
+        raise UserError(
+            "the models were judged on different pairs; evaluate both on the same sets to compare"
+        )
+
+
+def interval(value: float, people: Floats, pairs: Floats, level: float = 0.95) -> Estimate:
+    """The interval of one figure from its resamples [B] each; NaN where it has none."""
+    if not 0 < level < 1:
+        raise UserError(f"level is {level}; it must lie between 0 and 1, 0.95 is usual")
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    drawn = people[~np.isnan(people)]
+    if np.isnan(value) or len(drawn) < 0.9 * len(people):
+        return Estimate(value, np.nan, np.nan)
+    if not np.isfinite(drawn).all() or not np.isfinite(value):
+        # Ratios to zero: ranks are all that can be had.
+        low, high = np.quantile(drawn, ends, method="inverted_cdf")
+        return Estimate(value, float(low), float(high))
+    spread = drawn.var()
+    alone = pairs[np.isfinite(pairs)]
+    wanted = max(spread - 2 * (alone.var() if len(alone) else 0.0), spread / 3)
+    scale = np.sqrt(wanted / spread) if spread > 0 else 0.0
+    low, high = value + scale * (np.quantile(drawn, ends) - drawn.mean())
+    return Estimate(value, float(low), float(high))
+
+
+def clipped(estimate: Estimate, lowest: float, highest: float) -> Estimate:
+    """The interval within what the figure can be."""
+    low, high = (float(np.clip(end, lowest, highest)) for end in (estimate.low, estimate.high))
+    return Estimate(estimate.value, low, high)
+
+
+def people_weights(sides: Ints, same: Bools, rng: np.random.Generator, count: int) -> Floats:
+    """Weights [count, P] when people are drawn: w for genuine pairs, w_a * w_b for impostors."""
+    people = int(sides.max()) + 1
+    drawn = np.stack(
+        [np.bincount(rng.integers(people, size=people), minlength=people) for _ in range(count)]
+    ).astype(np.float64)
+    return np.where(same, drawn[:, sides[:, 0]], drawn[:, sides[:, 0]] * drawn[:, sides[:, 1]])
+
+
+def pair_weights(same: Bools, rng: np.random.Generator, count: int) -> Floats:
+    """Weights [count, P] when impostor pairs alone are drawn; genuine pairs stay."""
+    other = np.flatnonzero(~same)
+    weights = np.ones((count, len(same)))
+    for row in weights:
+        row[other] = np.bincount(rng.integers(len(other), size=len(other)), minlength=len(other))
+    return weights
+
+
+def _weightings(
+    groups: Mapping[str, Comparisons], resamples: int, seed: int
+) -> Iterator[tuple[dict[str, Floats], dict[str, Floats]]]:
+    streams = {name: np.random.default_rng((seed, place)) for place, name in enumerate(groups)}
+    for start in range(0, resamples, CHUNK):
+        count = min(CHUNK, resamples - start)
+        yield (
+            {n: people_weights(g.sides, g.same, streams[n], count) for n, g in groups.items()},
+            {n: pair_weights(g.same, streams[n], count) for n, g in groups.items()},
+        )
+
+
+def _joined(parts: list[Figures]) -> Figures:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
