@@ -32,9 +32,9 @@ from arcface_fair.attention import (
 from arcface_fair.head import Active, PartialFC
 from gabn_plugin.classifier import MapClassifier
 
-# Of the input range -1..1. Measured in benchmarks/gabn.py: larger steps leave the tangent, smaller
-# ones drown in float32's rounding.
-STEP = 0.05
+# Of the input range -1..1. Steps below 0.1 follow the exact gradient less well, not better: the
+# network has kinks, whose crossings a short difference counts with a high variance (docs/gabn.md).
+STEP = 0.5
 
 
 class Confusion:
