@@ -15,9 +15,8 @@ from arcface_fair.data.pair_sets import PairSet
 from arcface_fair.data.sources import read_table
 from arcface_fair.errors import UserError
 
-_SAME = dict.fromkeys(("1", "true", "same", "yes", "genuine"), True) | dict.fromkeys(
-    ("0", "false", "different", "no", "impostor"), False
-)
+_YES, _NO = ("1", "true", "same", "yes", "genuine"), ("0", "false", "different", "no", "impostor")
+_SAME = dict.fromkeys(_YES, True) | dict.fromkeys(_NO, False)
 
 
 def listed_sets(path: str | Path, images: str | Path | None, crop: Crop) -> list[PairSet]:

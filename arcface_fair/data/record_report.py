@@ -190,7 +190,9 @@ def _check_announced(report: RecordReport) -> None:
     if abs(found - images) > slack:
         report.add_fault(0, 0, f"announces {images} images, {found} are of use")
     if abs(report.num_ranges - identities) > slack:
-        report.add_fault(0, 0, f"announces {identities} identities, {report.num_ranges} ranges lie")
+        report.add_fault(
+            0, 0, f"announces {identities} identities, {report.num_ranges} ranges lie there"
+        )
 
 
 def _check_index(path: Path, starts: np.ndarray) -> str:

@@ -3,7 +3,8 @@
 
 Between the records of a sound file there is nothing, and no record holds the magic number at a
 multiple of four bytes (see `recordio`). So where a record does not end at the magic number, the
-next aligned magic number is where reading can go on: what lies between is reported, not guessed.
+next magic number that can begin a record is where reading goes on: what lies between is reported,
+not guessed.
 """
 
 from __future__ import annotations
@@ -84,12 +85,12 @@ class RecordFile:
             )
         return stretch.record
 
-    def _bytes(self, offset: int, size: int, chunk: int = _CHUNK) -> bytes:
+    def _bytes(self, offset: int, size: int, chunk: int = 0) -> bytes:
         """Up to ``size`` bytes from ``offset``: fewer only at the end of the file."""
         start = offset - self._base
         if not 0 <= start <= start + size <= len(self._window):
             try:
-                self._window = os.pread(self._fd, max(size, chunk), offset)
+                self._window = os.pread(self._fd, max(size, chunk or _CHUNK), offset)
             except OSError as error:
                 raise UserError(
                     f"record file {self.path} cannot be read at byte {offset} "
@@ -98,7 +99,7 @@ class RecordFile:
             self._base, start = offset, 0
         return self._window[start : start + size]
 
-    def _next(self, offset: int, chunk: int = _CHUNK) -> Stretch:
+    def _next(self, offset: int, chunk: int = 0) -> Stretch:
         parts: list[bytes] = []
         at = offset
         while True:
@@ -116,13 +117,16 @@ class RecordFile:
     def _body(self, start: int, length: int, chunk: int) -> bytes | None:
         """The part's bytes, or None if another record starts inside: then its length is wrong."""
         end = start + (length + 3) // 4 * 4
-        # A wrong length can be half a gigabyte: look where it leads before reading so much.
-        long = end - start > _CHUNK
-        bytes_ = b"" if long else self._bytes(start, end - start + 4, chunk)
-        after = self._bytes(end, 4, 1 << 16) if long else bytes_[end - start :]
-        if after not in (b"", MAGIC_BYTES) and self._find_magic(start, end) < end:
+        # A wrong length can be half a gigabyte: look through it before holding it.
+        if end - start > _CHUNK and self._find_magic(start, end, start % 4) < end:
             return None
-        return self._bytes(start, length, chunk) if long else bytes_[:length]
+        body = self._bytes(start, length, chunk)
+        at = body.find(MAGIC_BYTES)
+        while at >= 0:
+            if at % 4 == 0:
+                return None
+            at = body.find(MAGIC_BYTES, at + 1)
+        return body
 
     def _part(self, at: int, inside: bool, chunk: int) -> tuple[int, int, str]:
         """Flag and length of the part at byte ``at``, or what is wrong with it."""
@@ -139,24 +143,35 @@ class RecordFile:
             return 0, 0, "is cut at the end of the file"
         return flag, length, ""
 
-    def _find_magic(self, start: int, end: int) -> int:
-        """The first place from ``start``, a multiple of four on, where a part can begin."""
+    def _starts_or_ends(self, at: int) -> bool:
+        return at >= self.size or self._bytes(at, 4, 1 << 16) == MAGIC_BYTES
+
+    def _find_magic(self, start: int, end: int, remainder: int | None = None) -> int:
+        """The first magic number from ``start``, at a byte of this remainder modulo 4 (or any)."""
         for base in range(start, end, _CHUNK):
             block = self._bytes(base, min(_CHUNK + 3, end - base))
             at = block.find(MAGIC_BYTES)
             while at >= 0:
-                if (base + at) % 4 == 0:
+                if remainder is None or (base + at) % 4 == remainder:
                     return base + at
                 at = block.find(MAGIC_BYTES, at + 1)
         return end
 
     def _damaged(self, offset: int, damage: str) -> Stretch:
+        """The stretch from ``offset`` to where a record can begin again, or to the end."""
         at = offset
         while True:
-            at = self._find_magic((at // 4 + 1) * 4, self.size)
-            # Only a first or whole part begins a record.
-            if at >= self.size or not self._part(at, False, _CHUNK)[2]:
+            at = self._find_magic(at + 1, self.size)
+            if at >= self.size or self._begins(at):
                 return Stretch(offset, min(at, self.size), b"", damage)
+
+    def _begins(self, at: int) -> bool:
+        _, length, damage = self._part(at, False, 0)
+        # By chance four bytes of an image are the magic number, but never at a multiple of four;
+        # elsewhere another record or the end must follow.
+        return not damage and (
+            at % 4 == 0 or self._starts_or_ends(at + PART.size + (length + 3) // 4 * 4)
+        )
 
     def close(self) -> None:
         """Closes the file; the object is of no use afterwards."""
