@@ -37,7 +37,7 @@ from arcface_fair.trainer.state import (
     restore_state,
     run_facts,
 )
-from arcface_fair.trainer.verify import Verification
+from arcface_fair.trainer.verify import BestModel, Verification, tell
 
 
 def train(config: Mapping[str, Any]) -> Path:
@@ -125,6 +125,7 @@ class Trainer:
             restore_state(self, self._resumed)
         prepare_output(self.output)
         write_config(self.output, config, self.num_classes)
+        self.best = BestModel(self.output, run.best_by, resume=self._resumed is not None)
         self.skipped_images = 0
         self.log = RunLog(
             self.output,
@@ -218,9 +219,9 @@ class Trainer:
     def _verify(self) -> None:
         if not self.run.val_targets:
             return
-        for name, accuracy in self.verification(self.backbone).items():
-            self.log.tell(f"[{name}][{self.session.global_step}] accuracy {accuracy:.5f}")
-            self.log.scalar(f"verification/{name}", accuracy, self.session.global_step)
+        table = self.verification(self.backbone)
+        tell(table, self.log, self.session.global_step)
+        self.best.offer(table, self.backbone, self.log, self.session.global_step)
 
     def _save(self, epoch: int, step: int) -> None:
         if self.run.save_all_states:

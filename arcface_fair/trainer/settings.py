@@ -70,6 +70,7 @@ class RunSettings:
     shift: int = 0  # move images by up to so many pixels; 0: off
     checkpoint_steps: int = 0  # also checkpoint every so many steps; 0: at epochs only
     keep_epochs: int = 0  # keep model and class centres of every so many epochs; 0: the last only
+    best_by: str = "worst"  # worst | mean | tpr | none: the figure by which best.pt is kept
     skip_bad_images: bool = False  # go on past images that cannot be decoded, and count them
     groups: str | None = None  # identity -> group table; None: groups.tsv beside the record
     group_attribute: str | None = None  # the column that is `Step.groups`; None: the first
@@ -96,6 +97,7 @@ class RunSettings:
         check_choice("config.device", self.device, ("auto", "cpu", "cuda"))
         check_choice("config.margin_gradient", self.margin_gradient, ("upstream", "exact"))
         check_choice("config.kernel", self.kernel, ("auto", "dense", "chunked"))
+        check_choice("config.best_by", self.best_by, ("worst", "mean", "tpr", "none"))
         check_choice("config.norm", self.norm, ("batch", "none"))
         if len(self.margin_list) != 3:
             raise UserError(
