@@ -16,10 +16,14 @@ if str(ROOT) not in sys.path:
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from tests import ranks  # noqa: E402
 
 torch.set_num_threads(1)
+# The same examples on every machine, however slow it is; nothing is written beside the tests.
+settings.register_profile("ours", deadline=None, derandomize=True, database=None)
+settings.load_profile("ours")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -72,16 +72,24 @@ class PairSearch:
         """Takes in scale * cosines [N, k] of the columns from ``start``."""
         width = scaled.shape[1]
         self.num_classes += width
+        if width == 0:
+            return
         (own,) = torch.where((self.columns >= start) & (self.columns < start + width))
         column = self.columns[own] - start
         above = scaled > (self.target_cosine * scale)[:, None]
         above[own, column] = False
         self.left_out += torch.count_nonzero(above)
-        size = len(self.target_cosine)
-        full = len(self.best.values) >= size
-        floor = self.best.values[-1] * scale if full else scaled.new_tensor(-torch.inf)
         above[own, column] = True
-        rows, columns = torch.where((scaled > floor).logical_and_(above.logical_not_()))
+        size = len(self.target_cosine)
+        if len(self.best.values) >= size:
+            floor = self.best.values[-1] * scale
+            rows, columns = torch.where((scaled > floor).logical_and_(above.logical_not_()))
+        else:
+            # Before there are N candidates nearly every pair would be one; topk lists N at most.
+            rest = scaled.masked_fill(above, -torch.inf).flatten()
+            best = rest.topk(min(size, rest.numel())).indices
+            best = best[rest[best] > -torch.inf]
+            rows, columns = best // width, best % width
         found = Pairs(rows, columns + start, scaled[rows, columns] / scale)
         joined = [torch.cat(pair) for pair in zip(self.best, found, strict=True)]
         values, order = joined[2].topk(min(size, len(joined[2])))

@@ -43,10 +43,13 @@ def kernel_statistics(
     *,
     kernel: str,
     budget_bytes: int,
+    block_columns: int | None = None,
     groups: Tensor | None = None,
     product_dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(ce, entropy, pmax), each [N], by the kernel that ``kernel`` names.
+
+    ``block_columns``: classes per block of the chunked kernel, None for the budget's choice.
 
     Ranks may choose differently: both kernels make the same collective calls.
     """
@@ -66,4 +69,5 @@ def kernel_statistics(
     block = max(_FEWEST_COLUMNS, budget_bytes // per_column)
     if not embeddings.is_cuda:
         block = min(block, _CPU_COLUMNS)
+    block = block if block_columns is None else block_columns
     return chunked_statistics(*common, block=block, groups=groups, product_dtype=product_dtype)

@@ -56,6 +56,7 @@ class PartialFC(nn.Module):
         second pass that must see the same classes. Set on all ranks or none.
     pending_error: set by a host whose rank cannot go on (an image that cannot be read); the next
         call raises it on every rank, where the others would wait for this one for ever.
+    block_columns: may be set, classes per block of the chunked kernel; None: from the budget.
     Raises UserError for a setting out of range.
     """
 
@@ -94,6 +95,7 @@ class PartialFC(nn.Module):
         self.weight = nn.Parameter(initial_rows(self.classes, num_classes, embedding_size, seed))
         self.terms: list[Callable[[Statistics], Tensor]] = []
         self.groups: Tensor | None = None
+        self.block_columns: int | None = None
         self.next_active: Active | None = None
         self.pending_error: UserError | None = None
 
@@ -159,6 +161,7 @@ class PartialFC(nn.Module):
             self.margin_softmax if margin is None else margin,
             kernel=self.kernel,
             budget_bytes=int(self.memory_budget_mib * 2**20),
+            block_columns=self.block_columns,
             groups=None if self.groups is None else self._gather_ids(self.groups),
             product_dtype=self._product_dtype(),
         )

@@ -24,7 +24,6 @@ from arcface_fair.head import (
     MarginContext,
     PartialFC,
     Statistics,
-    kernels,
 )
 from invreg_plugin.penalty import irmv1, rex
 
@@ -197,11 +196,11 @@ def full_step(batch: Batch, margin: str, penalty: str) -> dict[str, Tensor]:
 
 def make_head(batch: Batch, margin: str, kernel: str, columns: int = 5) -> PartialFC:
     """A head with this batch's centres and sample, and blocks of ``columns`` classes."""
-    kernels._CPU_COLUMNS = columns
     classes, width = batch.weight.shape
     rate = 1.0 if batch.active is None else 0.5
     head = PartialFC(MARGINS[margin], width, classes, rate, kernel=kernel)  # type: ignore[arg-type]
     head.to(batch.weight.dtype)
+    head.block_columns = columns
     with torch.no_grad():
         head.weight.copy_(batch.weight[head.classes.start : head.classes.stop])
     if batch.active is not None:
