@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""``arcface-fair partitions WORK_DIR``: what a run's partitions consist of and follow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arcface_fair.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from arcface_fair.partitions import PartitionedRun
+
+HELP = "look at a run's identity partitions: composition, faces, features, attention"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The run's folder; where its record and tables are, if elsewhere; how much to look at."""
+    parser.add_argument("run_folder", type=Path, metavar="WORK_DIR", help="the run's output folder")
+    parser.add_argument("--rec", type=Path, help="its record or image folder, if it was moved")
+    parser.add_argument(
+        "--groups", type=Path, metavar="TSV", help="group table (default: the run's)"
+    )
+    parser.add_argument(
+        "--attributes", type=Path, nargs="+", metavar="TSV", default=(),
+        help="further tables to compare with (default: attributes.tsv beside the record)",
+    )  # fmt: skip
+    parser.add_argument("--by", metavar="COLUMN", help="group pictures by this column")
+    parser.add_argument("--images", type=int, default=300, help="most per group (default 300)")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of images (default 0)")
+    parser.add_argument("--device", default="auto", help="auto (default) | cpu | cuda | cuda:1")
+    parser.add_argument("--no-faces", action="store_true", help="leave the sample faces out")
+    parser.add_argument("--no-plane", action="store_true", help="leave the plane of features out")
+    parser.add_argument("--no-cam", action="store_true", help="leave the Grad-CAM averages out")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Prints what the partitions follow and writes the figures and their numbers."""
+    from arcface_fair.partitions import open_run
+
+    if args.images < 1:
+        raise UserError(f"--images is {args.images}; it must be at least 1, 300 is usual")
+    found = open_run(
+        args.run_folder,
+        rec=args.rec,
+        groups=args.groups,
+        attributes=args.attributes,
+        group=args.by,
+    )
+    folder = args.run_folder / "partitions"
+    written = compositions(found, folder)
+    if not args.no_faces:
+        written += faces(found, folder, args.seed)
+    if not (args.no_plane and args.no_cam):
+        positions = spread_positions(found, args.images, args.seed)
+        written += networks(found, folder, positions, args)
+    for path in written:
+        print(f"wrote {path}")
+
+
+def compositions(found: PartitionedRun, folder: Path) -> list[Path]:
+    """Figures 7 and 1a of the paper, what follows what, and the numbers; prints the latter."""
+    from arcface_fair.data.atomic import atomic_files
+    from arcface_fair.partitions.composition import summarise
+    from arcface_fair.partitions.composition_figures import (
+        draw_composition,
+        draw_follows,
+        draw_shares,
+    )
+
+    summary = summarise(found)
+    for number, stage in summary["stages"].items():
+        print(stage_in_words(number, stage))
+    if not found.grouped:
+        print("There is no group table: pictures are grouped by the newest partition itself.")
+    path = folder / "composition.json"
+    with atomic_files(path) as (file,):
+        file.write(json.dumps(summary, indent=1).encode() + b"\n")
+    drawn = (
+        draw_composition(found, folder / "composition.png"),
+        draw_follows(found, folder / "follows.png"),
+        draw_shares(found, folder / "shares.png"),
+    )
+    return [path, *(figure for figure in drawn if figure is not None)]
+
+
+def stage_in_words(number: str, stage: dict[str, Any]) -> str:
+    """Sizes, likeness to earlier stages, and the attributes above chance, most telling first."""
+    sizes = ", ".join(f"{name} {size}" for name, size in stage["sizes"].items())
+    lines = [f"stage {number}: {sizes}"]
+    for other, values in stage["earlier_stages"].items():
+        lines.append(
+            f"  against stage {other}: NMI {values['nmi']:.3f}, "
+            f"match {values['best_match_accuracy']:.3f}"
+        )
+    telling = [(n, v) for n, v in stage["attributes"].items() if v["nmi"] > v["chance"]][:5]
+    for name, values in telling:
+        lines.append(
+            f"  follows {name}: NMI {values['nmi']:.3f} (chance {values['chance']:.3f}), "
+            f"match {values['best_match_accuracy']:.3f}"
+        )
+    if stage["attributes"] and not telling:
+        lines.append("  follows none of the known attributes more than chance would")
+    return "\n".join(lines)
+
+
+def faces(found: PartitionedRun, folder: Path, seed: int) -> list[Path]:
+    """People of every subset, one picture per stage."""
+    from arcface_fair.partitions.faces import draw_faces
+
+    return [
+        draw_faces(found, stage, folder / f"faces_stage_{stage.number}.png", seed=seed)
+        for stage in found.stages
+    ]
+
+
+def spread_positions(found: PartitionedRun, most: int, seed: int) -> np.ndarray:
+    """Positions of up to ``most`` random images per group, rising."""
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    chosen = [
+        generator.permutation(found.images_of(code))[:most]
+        for code in range(len(found.group.names))
+    ]
+    positions = np.sort(np.concatenate(chosen))
+    if not len(positions):
+        raise UserError(
+            f"no image belongs to a group of {found.group_name!r}; give a table that fits the "
+            "record with --groups"
+        )
+    return positions
+
+
+def networks(
+    found: PartitionedRun, folder: Path, positions: np.ndarray, args: argparse.Namespace
+) -> list[Path]:
+    """What needs the network: the plane of features and the Grad-CAM averages."""
+    import numpy as np
+
+    from arcface_fair.cli.evaluate import choose_device
+    from arcface_fair.partitions.models import moments
+
+    device = choose_device(args.device)
+    images = np.stack([found.dataset.read(int(position)) for position in positions])
+    kept = list(moments(found.folder, int(found.config.get("num_epoch", 1))))
+    written = []
+    if not args.no_plane:
+        written += plane(found, folder, positions, images, kept[-1], device, args.seed)
+    if not args.no_cam:
+        written += attention(found, folder, positions, images, kept, device)
+    return written
+
+
+def plane(
+    found: PartitionedRun, folder: Path, positions: np.ndarray, images: np.ndarray, last: Any,
+    device: str, seed: int,
+) -> list[Path]:  # fmt: skip
+    """Features by group and by subset (figure 8)."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from arcface_fair.data.atomic import atomic_files
+    from arcface_fair.evaluation.embed import embed_bin
+    from arcface_fair.partitions.models import backbone_of
+    from arcface_fair.partitions.plane import draw_plane, to_plane
+
+    backbone = backbone_of(found.folder, last).to(device)
+    with tqdm(total=len(images), desc="features", unit="img", leave=False) as bar:
+        features = embed_bin(backbone, images, device, flip=False, on_images=bar.update)
+    features /= np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    places, method = to_plane(features, seed)
+    if method != "UMAP":
+        print('Features are laid out by PCA; for UMAP: pip install "arcface-fair[umap]"')
+    identities = found.dataset.identities[positions]
+    arrays = folder / "plane.npz"
+    with atomic_files(arrays) as (file,):
+        np.savez(file, places=places, identities=identities, positions=positions, method=method)
+    return [arrays, draw_plane(found, places, identities, method, folder / "plane.png")]
+
+
+def attention(
+    found: PartitionedRun, folder: Path, positions: np.ndarray, images: np.ndarray, kept: list[Any],
+    device: str,
+) -> list[Path]:  # fmt: skip
+    """Grad-CAM averages per group and kept epoch (figures 1c and 9)."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from arcface_fair.data.atomic import atomic_files
+    from arcface_fair.partitions.attention import draw_group_maps, group_maps
+
+    identities = found.dataset.identities[positions]
+    codes, groups = np.unique(found.group.codes[identities], return_inverse=True)
+    names = [found.group.names[code] for code in codes]
+    if not found.grouped:
+        names = [f"subset {name}" for name in names]
+    world_size = int(found.config.get("world_size", 1))
+    with tqdm(total=len(images) * len(kept), desc="Grad-CAM", unit="img", leave=False) as bar:
+        maps = group_maps(
+            found.folder, kept, world_size, images, identities, groups, names,
+            device=device, on_images=bar.update,
+        )  # fmt: skip
+    if len(kept) == 1:
+        print("One network is kept; for maps over epochs train with config.keep_epochs = 1")
+    arrays = folder / "gradcam.npz"
+    with atomic_files(arrays) as (file,):
+        np.savez(
+            file, names=np.array(maps.names), epochs=np.array([m.epoch for m in maps.moments]),
+            maps=maps.maps, outside=maps.outside, images=np.array(maps.images),
+            targets=np.array(maps.targets),
+        )  # fmt: skip
+    return [arrays, draw_group_maps(maps, folder / "gradcam.png")]
