@@ -63,6 +63,12 @@ def broadcast_(tensor: Tensor, source: int = 0) -> Tensor:
     return tensor
 
 
+def lost_contact(error: RuntimeError) -> bool:
+    """Whether ``error`` is a collective's way to say that another process went away."""
+    signs = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
+    return any(sign in str(error) for sign in signs)
+
+
 def gather_objects(value: Any) -> list[Any]:
     """Every rank's ``value``, in rank order, on every rank. For small Python objects."""
     if world_size() == 1:

@@ -51,3 +51,17 @@ def process_group(device: torch.device) -> Iterator[None]:
     finally:
         if own:
             torch_dist.destroy_process_group()
+
+
+@contextmanager
+def one_sentence_each() -> Iterator[None]:
+    """Turns the failure of a collective, because another rank ended first, into a UserError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not dist.lost_contact(error):
+            raise
+        raise UserError(
+            f"rank {dist.rank()} lost contact with another process, which ended first, expected "
+            "all to go on; that process's own message says why"
+        ) from error

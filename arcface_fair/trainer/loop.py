@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,12 +19,14 @@ from arcface_fair.checkpoint import (
     write_atomically,
 )
 from arcface_fair.data.dataset import TrainingImages, to_input
+from arcface_fair.data.images import FACE_SIZE
 from arcface_fair.data.loader import Batch, make_loader
 from arcface_fair.data.sampler import EpochBatches
+from arcface_fair.errors import UserError
 from arcface_fair.plugins import load_plugin_modules, parse_plugin_settings
 from arcface_fair.session import Session
 from arcface_fair.trainer import build
-from arcface_fair.trainer.device import choose_device, process_group
+from arcface_fair.trainer.device import choose_device, one_sentence_each, process_group
 from arcface_fair.trainer.logs import RunLog
 from arcface_fair.trainer.output import prepare_output, write_config
 from arcface_fair.trainer.scaler import build_scaler
@@ -50,7 +52,7 @@ def train(config: Mapping[str, Any]) -> Path:
     run, ignored = parse_run(config, {module.NAME for module in modules})
     parse_plugin_settings(modules, config)
     device = choose_device(run.device)
-    with process_group(device):
+    with process_group(device), one_sentence_each():
         trainer = Trainer(run, config, modules, device)
         for key in ignored:
             trainer.log.tell(f"config.{key} is ignored by the embedded trainer")
@@ -155,12 +157,17 @@ class Trainer:
         return self._resumed["epoch"], self._resumed.get("step", 0)
 
     def _epoch(self, epoch: int, first_step: int) -> None:
-        self._restore_rng(if_step=0 if first_step == 0 else None)
+        resumed, self._resumed = self._resumed, None
+        # Where the uninterrupted run stood when it wrote the checkpoint: before the hooks of an
+        # epoch that begins, after those of one that goes on.
+        if resumed is not None and first_step == 0:
+            restore_rng(self, resumed)
         self.session.before_epoch(epoch)
-        self._restore_rng(if_step=first_step)
+        if resumed is not None and first_step > 0:
+            restore_rng(self, resumed)
         self.batches.set_epoch(epoch, first_step)
         self.model.train()
-        for step, batch in enumerate(self.loader, start=first_step + 1):
+        for step, batch in enumerate(self._batches(), start=first_step + 1):
             self._step(batch)
             if step < len(self.batches) and self._due(self.run.checkpoint_steps):
                 self._save(epoch, step)
@@ -171,14 +178,22 @@ class Trainer:
             keep_model(self.output, epoch, self.backbone.state_dict(), self.head.weight.detach())
         self._save(epoch + 1, 0)
 
-    def _restore_rng(self, if_step: int | None) -> None:
-        """Once after a resume: before the epoch's hooks when it begins, after them in its middle.
+    def _batches(self) -> Iterator[Batch]:
+        """The loader's batches; where this rank's fails among several, a blank one.
 
-        That is where the uninterrupted run stood when it wrote the checkpoint.
+        The others wait for this rank in the head, so that is where it brings its error: all ranks
+        then end with the same sentence.
         """
-        if self._resumed is not None and self._resumed.get("step", 0) == if_step:
-            restore_rng(self, self._resumed)
-            self._resumed = None
+        try:
+            yield from self.loader
+        except UserError as error:
+            if dist.world_size() == 1:
+                raise
+            self.head.pending_error = error
+            size = self.run.batch_size
+            images = torch.zeros(size, 3, FACE_SIZE, FACE_SIZE, dtype=torch.uint8)
+            nothing = torch.zeros(size, dtype=torch.int64)
+            yield Batch(*(part.to(self.device) for part in (images, nothing, nothing)), 0)
 
     def _step(self, batch: Batch) -> None:
         self.skipped_images += batch.skipped

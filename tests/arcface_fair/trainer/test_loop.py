@@ -77,10 +77,9 @@ def test_fp16_compression_rounds_the_gradients_of_one_process_too(record, tmp_pa
     plain = recorded(record, tmp_path / "a")
     rounded = recorded(record, tmp_path / "b", gradient_compression="fp16")
     assert rounded[0] == plain[0]
-    assert rounded[-1] != plain[-1]
-    np.testing.assert_allclose(
-        [loss for _, loss in rounded], [loss for _, loss in plain], rtol=2e-2
-    )
+    assert rounded[1] != plain[1]
+    # The second loss sees one rounded update: half precision keeps three digits.
+    assert rounded[1][1] == pytest.approx(plain[1][1], rel=1e-3)
 
 
 def test_bfloat16_follows_float32_roughly(record, tmp_path):
