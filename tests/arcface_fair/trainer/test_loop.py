@@ -87,10 +87,10 @@ def test_bfloat16_follows_float32_roughly(record, tmp_path):
     half = recorded(record, tmp_path / "b", bf16=True)
     torch.set_autocast_dtype("cpu", torch.bfloat16)  # torch's own default, whatever the run set
     assert half != plain
-    # Later steps part ways, as any two roundings do; the first ones show the same function.
-    np.testing.assert_allclose(
-        [loss for _, loss in half[:3]], [loss for _, loss in plain[:3]], rtol=0.02
-    )
+    # Before any update the two compute one function, to bfloat16's two to three digits; later
+    # steps part ways, as any two roundings do, but both learn.
+    assert half[0][1] == pytest.approx(plain[0][1], rel=1e-2)
+    assert np.mean([loss for _, loss in half[-3:]]) < 0.5 * half[0][1]
 
 
 def test_accumulation_waits_for_the_last_micro_step(record, tmp_path):
