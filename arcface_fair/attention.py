@@ -32,16 +32,12 @@ _SMALLEST_MEAN = 1e-20  # a map below it holds rounding errors, and 1 / mean mus
 
 @dataclass(frozen=True)
 class Attention:
-    """One pass over a batch. The gradient has a graph where one was asked for."""
+    """One pass over a batch. Gradient and maps have a graph where one was asked for."""
 
     gradient: Tensor  # [B, 3, H, W] float32, d sum_n pmax_n / d images; 0 where nothing depends
+    maps: Tensor  # [B, H, W] the GAM of every image
     embeddings: Tensor  # [B, D] of this pass, detached
     pmax: Tensor  # [N] of this pass, detached, equal on all ranks
-
-    @property
-    def maps(self) -> Tensor:
-        """The GAM of every image, [B, H, W]."""
-        return self.gradient.abs().amax(1)
 
 
 class ObjectiveScale:
@@ -110,7 +106,8 @@ def attend(
         half = computes_in_half(backbone, images.device)
         used = scale if half else None
         gradient = _input_gradient(objective, images, create_graph, used)
-    return Attention(gradient, embeddings.detach(), statistics.pmax.detach())
+    maps = gradient.abs().amax(1)
+    return Attention(gradient, maps, embeddings.detach(), statistics.pmax.detach())
 
 
 def certainty(

@@ -39,11 +39,12 @@ from arcface_fair.maps import attention_maps, group_map, load_head  # noqa: E402
 from arcface_fair.trainer import train  # noqa: E402
 from gabn_plugin.resnet import MapNet  # noqa: E402
 
-SMALL = dict(classifier_width=16, map_side=56)
+SMALL = dict(classifier_width=16, map_side=28)
 ALONE = dict(erasing="off", confidence=False, adversarial=False)
 VARIANTS: dict[str, dict[str, Any] | None] = {
     "arcface": None,
     "term_0.1": {**ALONE, "adversarial": True, "weight": 0.1},
+    "term_0.03": {**ALONE, "adversarial": True, "weight": 0.03},
     "term_0.3": {**ALONE, "adversarial": True, "weight": 0.3},
     "term_1": {**ALONE, "adversarial": True, "weight": 1.0},
     "sfre": {**ALONE, "erasing": "attention"},

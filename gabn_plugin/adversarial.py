@@ -22,15 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from arcface_fair import dist
-from arcface_fair.attention import (
-    ObjectiveScale,
-    attend,
-    certainty,
-    computes_in_half,
-    share_of_rows,
-)
+from arcface_fair.attention import Attention, ObjectiveScale, attend, certainty, share_of_rows
 from arcface_fair.head import Active, PartialFC
-from gabn_plugin.classifier import MapClassifier
+from gabn_plugin.classifier import FEWEST_ROWS, MapClassifier
 
 # Of the input range -1..1. Steps below 0.1 follow the exact gradient less well, not better: the
 # network has kinks, whose crossings a short difference counts with a high variance (docs/gabn.md).
@@ -53,13 +47,20 @@ class Confusion:
         self.backbone, self.head, self.classifier, self.scale = backbone, head, classifier, scale
         self.share, self.second_order = share, second_order
 
+    @property
+    def uses_graph(self) -> bool:
+        """Whether `term` wants the step's own pass to have been made with a graph."""
+        return self.second_order == "exact" and self.share == 1
+
     def value(self, maps: Tensor, groups: Tensor, known: int) -> Tensor:
         """L_adv over all ranks from maps [B, H, W] that exist already; no graph, equal on all."""
         with torch.no_grad():
-            return dist.all_reduce_(self._local_sum(maps, groups)) / max(known, 1)
+            total = self._local_sum(maps, groups, known)
+            return dist.all_reduce_(total) / max(known, 1)
 
     def term(
         self,
+        seen: Attention,
         images: Tensor,
         labels: Tensor,
         groups: Tensor,
@@ -70,32 +71,34 @@ class Confusion:
     ) -> Tensor:
         """L_adv with a graph to the backbone's and the head's weights; equal on all ranks.
 
-        Only the first ``share`` of each rank's rows take part. ``all_groups`` [N] as gathered.
-        The gradient is that of this rank's share times the world size, since DDP averages.
+        ``seen``: the step's clean pass, made with a graph if `uses_graph`. Only the first
+        ``share`` of each rank's rows take part. ``all_groups`` [N] as gathered. The gradient is
+        that of this rank's share times the world size, since DDP averages.
         """
         ranks = dist.world_size()
         rows = share_of_rows(len(images), self.share)
         known = int((all_groups.view(ranks, -1)[:, :rows] >= 0).sum())
-        images, labels, groups = images[:rows], labels.reshape(-1)[:rows], groups[:rows]
         factor = ranks / max(known, 1)
         exact = self.second_order == "exact"
+        groups, labels, images = groups[:rows], labels.reshape(-1)[:rows], images[:rows]
         with self._groups_of_head(rows):
-            seen = attend(
-                self.backbone, self.head, images, labels,
-                margin=margin, active=active, create_graph=exact, scale=self.scale,
-            )  # fmt: skip
+            if self.share < 1:
+                seen = attend(
+                    self.backbone, self.head, images, labels,
+                    margin=margin, active=active, create_graph=exact, scale=self.scale,
+                )  # fmt: skip
             if exact:
-                local = factor * self._local_sum(seen.maps, groups)
-                return _everywhere(local)
-            gradient = seen.gradient.requires_grad_()
-            local = factor * self._local_sum(gradient.abs().amax(1), groups)
+                return _everywhere(factor * self._local_sum(seen.maps, groups, known))
+            gradient = seen.gradient.detach().requires_grad_()
+            local = factor * self._local_sum(gradient.abs().amax(1), groups, known)
             (direction,) = torch.autograd.grad(local, gradient)
             slope = self._slope(images, direction, labels, margin, active)
         return _everywhere(local.detach()) + slope - slope.detach()
 
-    def _local_sum(self, maps: Tensor, groups: Tensor) -> Tensor:
-        known = groups >= 0
-        return self.classifier.confusion(maps[known]).sum()
+    def _local_sum(self, maps: Tensor, groups: Tensor, known: int) -> Tensor:
+        if known < FEWEST_ROWS:
+            return maps.sum() * 0
+        return self.classifier.confusion(maps[groups >= 0]).sum()
 
     def _slope(
         self, images: Tensor, direction: Tensor, labels: Tensor, margin: Any, active: Active | None
@@ -122,11 +125,6 @@ class Confusion:
             yield
         finally:
             self.head.groups = kept
-
-    @property
-    def in_half(self) -> bool:
-        """Whether the backbone computes in float16, where a difference of passes is noise."""
-        return computes_in_half(self.backbone, next(self.backbone.parameters()).device)
 
 
 def _everywhere(local: Tensor) -> Tensor:

@@ -13,10 +13,14 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, log_softmax
 
 from arcface_fair import dist
-from arcface_fair.attention import frozen, relative_maps
+from arcface_fair.attention import frozen, relative_maps, statistics_held
 from arcface_fair.errors import UserError
 from gabn_plugin.config import GabnSettings
 from gabn_plugin.resnet import MapNet
+
+
+# Rows with a known group that a step needs over all ranks: BatchNorm wants more than one.
+FEWEST_ROWS = 2
 
 
 class MapClassifier:
@@ -48,7 +52,7 @@ class MapClassifier:
     def learn(self, maps: Tensor, groups: Tensor, known: int) -> tuple[Tensor, Tensor]:
         """One SGD step (eq. 3) on the rows with a known group; (loss, accuracy) of all ranks.
 
-        ``maps`` [B, H, W], ``groups`` [B], -1 unknown; ``known`` >= 1: such rows over all ranks.
+        ``maps`` [B, H, W], ``groups`` [B], -1 unknown; ``known`` >= 2: such rows over all ranks.
         All ranks or none.
         """
         self.network.train()
@@ -77,10 +81,12 @@ class MapClassifier:
     def confusion(self, maps: Tensor) -> Tensor:
         """Cross entropy against uniform per row, [B] (eq. 4); its least value is log G.
 
-        The classifier is as it is outside training, and takes no gradient.
+        BatchNorm sees the rows of all ranks, at least 2, as in `learn`: through its running
+        statistics, which lag behind, the values explode. The classifier learns nothing here and
+        takes no gradient.
         """
-        self.network.eval()
-        with frozen(self.network):
+        self.network.train()
+        with frozen(self.network), statistics_held(self.network):
             return -log_softmax(self.network(self.inputs(maps)), 1).mean(1)
 
     def state_dict(self) -> dict[str, Any]:

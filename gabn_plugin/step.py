@@ -19,11 +19,17 @@ import torch
 from torch import Tensor, nn
 
 from arcface_fair import dist
-from arcface_fair.attention import Attention, ObjectiveScale, attend, plain_margin
+from arcface_fair.attention import (
+    Attention,
+    ObjectiveScale,
+    attend,
+    plain_margin,
+    statistics_held,
+)
 from arcface_fair.head import Active
 from arcface_fair.session import Session, Step
 from gabn_plugin.adversarial import Confusion
-from gabn_plugin.classifier import MapClassifier
+from gabn_plugin.classifier import FEWEST_ROWS, MapClassifier
 from gabn_plugin.config import GabnSettings
 from gabn_plugin.erasing import (
     check_rectangles,
@@ -88,13 +94,16 @@ class BalanceStep:
         """The clean pass, if this step needs maps."""
         training = self.classifier is not None and self._due(step, self.settings.classifier_every)
         shifting = self.classifier is not None and self.settings.objective != "term"
-        if self.settings.erasing != "attention" and not training and not shifting:
+        if not (self.settings.erasing == "attention" or training or shifting or self.weight > 0):
             return None
         with _buffers_held(margin):
             return attend(
                 self.session.backbone, self.session.head, step.images, step.labels,
-                margin=margin, active=active, scale=self.scale,
+                margin=margin, active=active, create_graph=self._with_graph(), scale=self.scale,
             )  # fmt: skip
+
+    def _with_graph(self) -> bool:
+        return self.confusion is not None and self.weight > 0 and self.confusion.uses_graph
 
     def _adversarial(
         self, step: Step, seen: Attention, all_groups: Tensor, margin: Any, active: Active | None
@@ -103,7 +112,7 @@ class BalanceStep:
         if self.classifier is None or self.confusion is None:
             return None
         known = int((all_groups >= 0).sum())
-        if known and self._due(step, self.settings.classifier_every):
+        if known >= FEWEST_ROWS and self._due(step, self.settings.classifier_every):
             loss, accuracy = self.classifier.learn(seen.maps, step.groups, known)
             self.session.log("gabn/classifier_loss", loss)
             self.session.log("gabn/classifier_accuracy", accuracy)
@@ -114,8 +123,9 @@ class BalanceStep:
         if self.weight > 0:
             with _buffers_held(margin):
                 self.term = self.confusion.term(
-                    step.images, step.labels, step.groups, all_groups, margin=margin, active=active
-                )
+                    seen, step.images, step.labels, step.groups, all_groups,
+                    margin=margin, active=active,
+                )  # fmt: skip
             self.session.log("gabn/confusion", self.term)
         return None
 
@@ -132,8 +142,6 @@ class BalanceStep:
             ).pmax
 
     def _embeddings(self, step: Step) -> Tensor:
-        from arcface_fair.attention import statistics_held
-
         with statistics_held(self.session.backbone):
             return self.session.backbone(step.images)
 

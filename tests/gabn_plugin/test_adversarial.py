@@ -66,11 +66,22 @@ def reference(rows: Tensor) -> tuple[Tensor, ...]:
     (gradient,) = torch.autograd.grad(pmax.sum(), x, create_graph=True)
     known = GROUPS[rows] >= 0
     maps = gradient.abs().amax(1)[known]
-    judge.network.eval()
+    judge.network.train()
     scores = judge.network((maps / maps.mean((1, 2), keepdim=True))[:, None])
     value = -scores.log_softmax(1).mean(1).mean()
     value.backward()
     return value.detach(), *(p.grad for p in backbone.parameters()), head.weight.grad
+
+
+def term_of(
+    confusion: Confusion, images: Tensor, labels: Tensor, groups: Tensor, all_groups: Tensor
+) -> Tensor:
+    margin = plain_margin(confusion.head.margin_softmax)
+    seen = adversarial.attend(
+        confusion.backbone, confusion.head, images, labels,
+        margin=margin, create_graph=confusion.uses_graph,
+    )  # fmt: skip
+    return confusion.term(seen, images, labels, groups, all_groups, margin=margin, active=None)
 
 
 def _term_on_rank(share: float, second_order: str, step: float) -> tuple[Tensor, ...]:
@@ -78,10 +89,7 @@ def _term_on_rank(share: float, second_order: str, step: float) -> tuple[Tensor,
     backbone, head, _, confusion = parts(share, second_order)
     images, labels = batch()
     own = torch.arange(ROWS).chunk(dist.world_size())[dist.rank()]
-    value = confusion.term(
-        images[own], labels[own], GROUPS[own], GROUPS,
-        margin=plain_margin(head.margin_softmax), active=None,
-    )  # fmt: skip
+    value = term_of(confusion, images[own], labels[own], GROUPS[own], GROUPS)
     value.backward()
     averaged = [dist.all_reduce_(p.grad) / dist.world_size() for p in backbone.parameters()]
     return value.detach(), *averaged, dist.gather_objects(head.weight.grad)
@@ -115,11 +123,9 @@ def test_a_share_of_the_batch_is_the_first_rows_of_every_rank(world_size: int) -
 
 @pytest.mark.parametrize("second_order", ["exact", "difference"])
 def test_a_batch_without_a_known_group_gives_zero_with_a_graph(second_order: str) -> None:
-    backbone, head, _, confusion = parts(second_order=second_order)
+    backbone, _, _, confusion = parts(second_order=second_order)
     nobody = torch.full((ROWS,), -1)
-    value = confusion.term(
-        *batch(), nobody, nobody, margin=plain_margin(head.margin_softmax), active=None
-    )
+    value = term_of(confusion, *batch(), nobody, nobody)
     value.backward()
     assert value == 0
     assert all(not p.grad.any() for p in backbone.parameters())
@@ -138,12 +144,12 @@ def test_the_value_alone_equals_that_of_the_term() -> None:
     images, labels = batch()
     margin = plain_margin(head.margin_softmax)
     seen = adversarial.attend(confusion.backbone, head, images, labels, margin=margin)
-    term = confusion.term(images, labels, GROUPS, GROUPS, margin=margin, active=None)
+    term = term_of(confusion, images, labels, GROUPS, GROUPS)
     torch.testing.assert_close(confusion.value(seen.maps, GROUPS, 5), term.detach())
 
 
 def test_the_heads_groups_are_cut_to_the_share_and_come_back() -> None:
     _, head, _, confusion = parts(share=0.5)
     head.groups = GROUPS
-    confusion.term(*batch(), GROUPS, GROUPS, margin=plain_margin(head.margin_softmax), active=None)
+    term_of(confusion, *batch(), GROUPS, GROUPS)
     assert head.groups is GROUPS

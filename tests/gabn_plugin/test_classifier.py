@@ -50,7 +50,7 @@ def test_confusion_is_cross_entropy_against_uniform_and_at_least_log_of_the_grou
     judge = classifier()
     maps = maps_of(GROUPS)
     confusion = judge.confusion(maps)
-    scores = judge.network.eval()(judge.inputs(maps))
+    scores = judge.network.train()(judge.inputs(maps))
     torch.testing.assert_close(confusion, -scores.log_softmax(1).mean(1))
     assert (confusion >= math.log(3) - 1e-6).all()
     with torch.no_grad():
