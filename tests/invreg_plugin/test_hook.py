@@ -4,14 +4,20 @@ import logging
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from arcface_fair.data.groups import GroupTable
+from arcface_fair.data.recordio_writer import write_insightface_record
 from arcface_fair.errors import UserError
+from arcface_fair.penalties import Penalty
 from arcface_fair.plugins import load_plugin_modules
 from arcface_fair.trainer import Trainer, train
 from arcface_fair.trainer.settings import parse_run
+from invreg_plugin.config import InvRegSettings
+from invreg_plugin.hook import PartitionStages
+from invreg_plugin.state import Partitions
 from invreg_plugin.tables import read_partition_tsv
-from tests.small_data import small_run, write_small_record
+from tests.small_data import picture, small_run, write_small_record
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +108,77 @@ def test_tables_that_are_not_there_are_named(record, tmp_path):
         train(invreg_run(record, tmp_path / "b", stages=(0,), partition="table", attribute="age"))
 
 
-def test_more_subsets_than_identities_are_refused_before_training(record, tmp_path):
+# Stage 1 comes before the second epoch; nothing may have been trained or written by then.
+NEVER = {"stages": (1,)}
+
+
+def test_what_a_stage_would_refuse_is_refused_before_training(record, tmp_path):
+    run = tmp_path / "run"
     with pytest.raises(UserError, match="8 identities with images cannot fill 9 subsets"):
-        train(invreg_run(record, tmp_path / "run", stages=(0,), subsets=9))
+        train(invreg_run(record, run, **NEVER, subsets=9))
+    with pytest.raises(UserError, match="8 identities with images cannot fill 9 subsets"):
+        train(invreg_run(record, run, **NEVER, subsets=9, partition="random"))
+    with pytest.raises(UserError, match="'age', but the group table has the columns race, gender"):
+        train(invreg_run(record, run, **NEVER, partition="table", attribute="age"))
+    with pytest.raises(UserError, match="lists epoch 2, but the run ends after epoch 1"):
+        train(invreg_run(record, run, stages=(1, 2)))
+    with pytest.raises(UserError, match="subsets is 1, expected at least 2"):
+        train(invreg_run(record, run, **NEVER, subsets=1))
+    assert not run.exists()
+
+
+def record_of(folder, shots):
+    images = [(picture(i, s), i) for i, count in enumerate(shots) for s in range(count)]
+    write_insightface_record(folder, images, len(shots), 112)
+    return folder
+
+
+def test_identities_with_one_image_are_placed_counted_and_said(tmp_path):
+    record = record_of(tmp_path / "record", [6, 1, 6, 1, 6, 6, 6, 6])
+    output = train(invreg_run(record, tmp_path / "run", stages=(0,)))
+    assert set(partitions_of(output)[0][0].tolist()) == {0, 1}
+    log = (output / "training.log").read_text()
+    assert "2 of 8 identities have one image" in log
+
+
+def test_a_record_of_single_images_is_refused_but_takes_a_random_partition(tmp_path):
+    record = record_of(tmp_path / "record", [1] * 8)
+    with pytest.raises(UserError, match=r"none of 8 identities has two images.*'random' or"):
+        train(invreg_run(record, tmp_path / "run", stages=(1,)))
+    train(invreg_run(record, tmp_path / "run", stages=(1,), partition="random"))
+
+
+def test_penalty_lambda_and_the_risk_of_every_subset_become_curves(record, tmp_path):
+    output = train(invreg_run(record, tmp_path / "run", stages=(1,), partition="random"))
+    curves = EventAccumulator(str(output / "tensorboard")).Reload()
+    risks = {"invreg/risk_stage_1_a", "invreg/risk_stage_1_b"}
+    assert risks | {"invreg/weight", "penalty/invreg"} <= set(curves.Tags()["scalars"])
+    assert {point.value for point in curves.Scalars("invreg/weight")} == {np.float32(0.05)}
+    by_step = [{p.step: p.value for p in curves.Scalars(tag)} for tag in sorted(risks)]
+    assert [sorted(one) for one in by_step] == [[*range(7, 13)]] * 2
+    losses = {p.step: p.value for p in curves.Scalars("train/loss")}
+    penalty = {p.step: p.value for p in curves.Scalars("penalty/invreg")}
+    for step in range(7, 13):
+        # The pooled risk is a mean over the subsets' rows, so it lies between theirs.
+        low, high = sorted(one[step] for one in by_step)
+        assert low - 1e-4 <= losses[step] - 0.05 * penalty[step] <= high + 1e-4
+
+
+def test_a_subset_that_a_batch_lacks_keeps_its_last_risk():
+    partitions = Partitions(1, 3, torch.device("cpu"))
+    partitions.put(0, torch.tensor([0, 1, 1], dtype=torch.uint8), 2, 0)
+    hook = PartitionStages(InvRegSettings(stages=(0,)), partitions, Penalty("invreg", None))
+    curves = {}
+
+    class Batch:
+        def __init__(self, labels, ce):
+            self.step = self
+            self.batch_labels, self.ce = torch.tensor(labels), torch.tensor(ce)
+
+        def log(self, tag, value):
+            curves[tag[-1]] = float(value)
+
+    hook.after_loss(Batch([0, 1, 2], [1.0, 2.0, 4.0]))
+    assert curves == {"a": 1.0, "b": 3.0}
+    hook.after_loss(Batch([1, 1], [5.0, 7.0]))
+    assert curves == {"a": 1.0, "b": 6.0}
