@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""``arcface-fair evaluate MODEL --bins ...``: accuracy per group, with mean, worst and spread."""
+"""``arcface-fair evaluate MODEL [MODEL]``: how groups fare, in a table, a page, JSON and CSV."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from arcface_fair.cli._models import choose_device, embedder, names_of
+from arcface_fair.cli._sets import group_name, read_verification_sets
 from arcface_fair.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arcface_fair.evaluation import FairnessTable
+    from arcface_fair.evaluation.comparisons import Comparisons
+    from arcface_fair.evaluation.report import Report
 
     Embed = Callable[[NDArray[np.uint8], Callable[[int], object]], NDArray[np.float32]]
     Sets = dict[str, tuple[NDArray[np.uint8], NDArray[np.bool_]]]
 
-HELP = "measure a model's verification accuracy group by group"
+__all__ = ["choose_device", "group_name", "judge", "names_of", "read_sets"]
+
+HELP = "measure a model group by group: accuracy, TPR, error rates, intervals, a report"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,32 +33,156 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "models", nargs="+", metavar="MODEL", help="run folder, .pt backbone, or InsightFace .onnx"
     )
-    parser.add_argument("--bins", nargs="+", type=Path, help="one verification .bin per group")
-    parser.add_argument("--network", help="network of a bare .pt file, if it cannot be told")
-    parser.add_argument("--embedding-size", type=int, help="features per face of a bare .pt file")
-    parser.add_argument("--batch-size", type=int, default=64, help="images at a time")
-    parser.add_argument("--device", default="auto", help="auto (default) | cpu | cuda | cuda:1")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="also write the figures here")
+    data = parser.add_argument_group("on what")
+    data.add_argument("--bins", nargs="+", type=Path, help="one verification .bin per group")
+    data.add_argument("--record", type=Path, help="record or image folder: all pairs of its images")
+    data.add_argument("--groups", type=Path, help="its group table (default: groups.tsv in it)")
+    data.add_argument(
+        "--attribute", nargs="+", help="column of that table; several: their intersections"
+    )
+    data.add_argument("--ijb", type=Path, help="folder of IJB-B or IJB-C")
+    points = parser.add_argument_group("operating points")
+    points.add_argument("--fpr", nargs="+", type=float, default=[1e-2], help="of TPRs on --bins")
+    points.add_argument("--fmr", type=float, default=1e-2, help="of the one threshold of all")
+    points.add_argument(
+        "--pairs-fpr", nargs="+", type=float, default=[1e-6, 1e-5, 1e-4], help="of --record"
+    )
+    points.add_argument("--alpha", type=float, default=0.5, help="FMR's weight in FDR, GARBE, IR")
+    points.add_argument("--resamples", type=int, default=1000, help="behind each interval")
+    points.add_argument("--level", type=float, default=0.95, help="of intervals")
+    points.add_argument("--seed", type=int, default=0, help="of resamples")
+    out = parser.add_argument_group("what to write")
+    out.add_argument("--html", type=Path, metavar="OUT", help="a page that opens offline")
+    out.add_argument("--json", type=Path, metavar="OUT", help="every figure")
+    out.add_argument("--csv", type=Path, metavar="OUT", help="one figure per line")
+    out.add_argument("--title", default="Fairness report", help="of the page")
+    model = parser.add_argument_group("the model")
+    model.add_argument("--network", help="network of a bare .pt file, if it cannot be told")
+    model.add_argument("--embedding-size", type=int, help="features per face of a bare .pt file")
+    model.add_argument("--batch-size", type=int, default=64, help="images at a time")
+    model.add_argument("--device", default="auto", help="auto (default) | cpu | cuda | cuda:1")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prints the table; writes it as JSON where asked."""
-    from arcface_fair.evaluation import side_by_side
+    """Prints tables; writes the files asked for."""
+    from arcface_fair.cli._protocols import judge_all_pairs, judge_ijb, text_table
 
+    _check(args)
+    names = names_of(args.models)
+    only_others = args.bins is None and (args.record or args.ijb)
+    bins = [] if only_others else args.bins or bins_of_run(Path(args.models[0]))
+    sets = read_verification_sets(bins)
+    judged: dict[str, dict[str, Comparisons]] = {}
+    facts: dict[str, dict[str, str]] = {}
+    pairs: dict[str, Any] = {}
+    for name, model in zip(names, args.models, strict=True):
+        embed, facts[name] = embedder(model, args)
+        if sets:
+            judged[name] = _compare(embed, sets, name)
+        if args.record:
+            pairs[name] = judge_all_pairs(embed, args, name)
+            print(_pairs_text(name, pairs[name]))
+        if args.ijb:
+            print(text_table(*judge_ijb(embed, args.ijb, name)))
+    if not sets:
+        _refuse_files(args)
+        return
+    report = _report(args, judged, facts, {n: s.facts() for n, s in sets.items()}, pairs)
+    _tell(report)
+    _write(report, args)
+
+
+def _check(args: argparse.Namespace) -> None:
     if args.batch_size < 1:
         raise UserError(f"--batch-size is {args.batch_size}; it must be at least 1, 64 is usual")
-    bins = args.bins or bins_of_run(Path(args.models[0]))
-    sets = read_sets(bins)
+    if (args.groups or args.attribute) and not args.record:
+        raise UserError("--groups and --attribute belong to --record; name the record as well")
+
+
+def _refuse_files(args: argparse.Namespace) -> None:
+    if args.html or args.csv or args.json:
+        raise UserError(
+            "--html, --json and --csv need verification sets, and there are none; add --bins"
+        )
+
+
+def _compare(embed: Embed, sets: dict[str, Any], name: str) -> dict[str, Comparisons]:
+    """The model's comparisons by group, with a progress bar over all images."""
+    from tqdm import tqdm
+
+    total = sum(len(set(each.images)) for each in sets.values())
+    found = {}
+    with tqdm(total=total, desc=name, unit="img", leave=False) as bar:
+        for group, each in sets.items():
+            try:
+                found[group] = each.compare(embed, bar.update)
+            except UserError as error:
+                raise UserError(f"{name}, group {group!r}: {error}") from error
+    return found
+
+
+def _report(
+    args: argparse.Namespace,
+    judged: dict[str, dict[str, Comparisons]],
+    facts: dict[str, dict[str, str]],
+    sets: dict[str, str],
+    pairs: dict[str, Any],
+) -> Report:
+    from dataclasses import replace
+
+    from tqdm import tqdm
+
+    from arcface_fair.cli._facts import figures_of_runs, run_facts
+    from arcface_fair.evaluation.measures import Protocol
+    from arcface_fair.evaluation.report import build_report
+
+    total = args.resamples * len(judged)
+    with tqdm(total=total, desc="intervals", unit="draws", leave=False) as bar:
+        report = build_report(
+            judged,
+            Protocol(tuple(args.fpr), args.fmr, args.alpha),
+            title=args.title,
+            resamples=args.resamples,
+            level=args.level,
+            seed=args.seed,
+            facts=run_facts(sets),
+            model_facts=facts,
+            figures=figures_of_runs(args.models),
+            on_resamples=bar.update,
+        )
+    warned = tuple(f"{text}." for known in facts.values() if (text := known.get("warning")))
+    models = tuple(replace(m, all_pairs=pairs.get(m.name)) for m in report.models)
+    return replace(report, models=models, words=(*report.words, *warned))
+
+
+def _tell(report: Report) -> None:
+    """The tables of accuracy and TPR, the figures at one threshold, and what must be said."""
+    from arcface_fair.cli._text import at_one_threshold, intervals
+    from arcface_fair.evaluation import group_table, side_by_side
+
+    fpr = report.protocol.fprs[0]
     tables = {
-        name: judge(embedder(model, args), sets, name)
-        for name, model in zip(names_of(args.models), args.models, strict=True)
+        model.name: group_table({n: (g.distances, g.same) for n, g in model.groups.items()}, fpr)
+        for model in report.models
     }
     print(side_by_side(tables))
-    if len(tables) == 2:
-        print(interval_in_words(*tables.values()))
-    if args.json:
-        write_json(args.json, tables, bins)
-        print(f"\nwrote {args.json}")
+    print(f"\n{intervals(report)}\n\n{at_one_threshold(report)}")
+    for sentence in report.words:
+        print(f"- {sentence}")
+
+
+def _write(report: Report, args: argparse.Namespace) -> None:
+    from arcface_fair.evaluation.report import write_csv, write_html, write_json
+
+    for path, write in ((args.html, write_html), (args.json, write_json), (args.csv, write_csv)):
+        if path:
+            print(f"wrote {write(report, path)}")
+
+
+def _pairs_text(name: str, found: Any) -> str:
+    from arcface_fair.cli._text import all_pairs_text
+
+    return all_pairs_text(name, found)
 
 
 def bins_of_run(model: Path) -> list[Path]:
@@ -70,63 +199,16 @@ def bins_of_run(model: Path) -> list[Path]:
     return [Path(config["rec"]) / f"{name}.bin" for name in names]
 
 
-def group_name(path: Path) -> str:
-    """The group in a file's name: rfw_african.bin and African_test.bin are african and African."""
-    return path.stem.removeprefix("rfw_").removesuffix("_test")
-
-
 def read_sets(bins: Iterable[Path]) -> Sets:
     """Decoded images and same-or-not by group. Raises UserError for two sets of one name."""
-    from arcface_fair.data.bins import decode_bin, load_bin
+    from arcface_fair.data.bins import decode_bin
 
-    sets: Sets = {}
-    for path in bins:
-        name = group_name(path)
-        if name in sets:
-            raise UserError(f"two verification sets are named {name!r}; rename one of the files")
-        images, same = load_bin(path)
-        sets[name] = decode_bin(images, str(path)), same
-    return sets
-
-
-def names_of(models: list[str]) -> list[str]:
-    """Short names for the table's rows, whole paths where short ones would be equal."""
-    short = [Path(model).stem if Path(model).is_file() else Path(model).name for model in models]
-    names = short if len(set(short)) == len(short) else models
-    if len(set(names)) < len(names):
-        raise UserError(f"{models[0]} is given twice; give different models to compare")
-    return names
-
-
-def embedder(model: str, args: argparse.Namespace) -> Embed:
-    """What turns images into embeddings for this model."""
-    from arcface_fair.evaluation.embed import embed_batches, embed_bin
-    from arcface_fair.export import load_backbone
-    from arcface_fair.export.runtime import OnnxEmbedder
-
-    device = choose_device(args.device)
-    size = args.batch_size
-    if model.endswith(".onnx"):
-        embed = OnnxEmbedder(model, device)
-        return lambda images, told: embed_batches(embed, images, size, told)
-    backbone = load_backbone(model, args.network, args.embedding_size).to(device)
-    return lambda images, told: embed_bin(backbone, images, device, size, on_images=told)
-
-
-def choose_device(wanted: str) -> str:
-    """`wanted`, or for auto the GPU where there is one."""
-    import torch
-
-    available = torch.cuda.is_available()
-    if wanted == "auto":
-        return "cuda" if available else "cpu"
-    if wanted != "cpu" and not (available and wanted.startswith("cuda")):
-        raise UserError(f"--device is {wanted!r}, which torch does not find; use auto or cpu")
-    return wanted
+    found = read_verification_sets(bins)
+    return {n: (decode_bin(each.images, str(each.path)), each.same) for n, each in found.items()}
 
 
 def judge(embed: Embed, sets: Sets, name: str) -> FairnessTable:
-    """The table of one model, with a progress bar over all images."""
+    """The table of one model without intervals, with a progress bar over all images."""
     from tqdm import tqdm
 
     from arcface_fair.evaluation import group_table, squared_distances
@@ -141,28 +223,3 @@ def judge(embed: Embed, sets: Sets, name: str) -> FairnessTable:
             except UserError as error:
                 raise UserError(f"{name}, group {group!r}: {error}") from error
     return group_table(pairs)
-
-
-def interval_in_words(first: FairnessTable, second: FairnessTable) -> str:
-    """The difference over all pairs with its interval."""
-    import numpy as np
-
-    from arcface_fair.evaluation import paired_bootstrap
-
-    old, new = (np.concatenate([row.correct for row in t.rows]) for t in (first, second))
-    interval = paired_bootstrap(new, old)
-    return f"Over all pairs together: {interval} (paired bootstrap, {interval.level:.0%} interval)."
-
-
-def write_json(path: Path, tables: dict[str, FairnessTable], bins: Iterable[Path]) -> None:
-    """Figures, the sets they come from, and the version, whole or not at all."""
-    import arcface_fair
-    from arcface_fair.data.atomic import atomic_files
-
-    found = {
-        "version": arcface_fair.__version__,
-        "sets": {group_name(b): str(b) for b in bins},
-        "models": {name: table.as_dict() for name, table in tables.items()},
-    }
-    with atomic_files(path) as (file,):
-        file.write(json.dumps(found, indent=1, allow_nan=False).encode() + b"\n")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Intervals for TPR at an FPR over all pairs, from the highest impostors alone.
 
-The same bootstrap over people as in `resampling`: a genuine pair of a person drawn w times
+The same bootstrap over people as in `resampling`: a genuine pair of a person of weight w
 weighs w, an impostor pair w_a * w_b, and the threshold is chosen anew. Only the highest impostors
 are needed, because the weight of all of them follows from the people's numbers of images.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from arcface_fair.evaluation.genuine import GenuinePairs
-from arcface_fair.evaluation.resampling import Estimate, clipped, interval
+from arcface_fair.evaluation.resampling import STEP, Estimate, clipped, interval
 from arcface_fair.evaluation.tiles import Ints
 from arcface_fair.evaluation.verification import Floats
 
@@ -48,20 +48,20 @@ def rate_estimates(
     falling, who = genuine.scores[order], genuine.people[order]
     plain = np.ones(len(impostors.scores)), np.ones(len(falling))
     value = _tprs(impostors.scores, falling, *plain, impostors.total, impostors.total, fprs)
-    people, pairs = np.empty((2, resamples, len(fprs)))
+    people, pairs = np.empty((2, resamples, len(fprs)), np.float64)
     rng = np.random.default_rng(seed)
     present = np.flatnonzero(impostors.sizes)
     for number in range(resamples):
-        drawn = np.zeros(len(impostors.sizes))
+        drawn: Floats = np.zeros(len(impostors.sizes))
         chosen = rng.integers(len(present), size=len(present))
-        drawn[present] = np.bincount(chosen, minlength=len(present))
-        images = drawn * impostors.sizes
-        total = (images.sum() ** 2 - (images**2).sum()) / 2
+        drawn[present] = 1 + STEP * (np.bincount(chosen, minlength=len(present)) - 1.0)
+        images: Floats = drawn * impostors.sizes
+        total = float((images.sum() ** 2 - (images**2).sum()) / 2)
         people[number] = _tprs(
             impostors.scores, falling, drawn[impostors.left] * drawn[impostors.right], drawn[who],
             total, impostors.total, fprs,
         )  # fmt: skip
-        luck = rng.poisson(1.0, len(impostors.scores)).astype(np.float64)
+        luck = 1 + STEP * (rng.poisson(1.0, len(impostors.scores)).astype(np.float64) - 1.0)
         pairs[number] = _tprs(
             impostors.scores, falling, luck, plain[1], impostors.total, impostors.total, fprs
         )

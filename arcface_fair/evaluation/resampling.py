@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: MIT
 """Intervals that know that pairs share people: a bootstrap over identities.
 
-Every resample draws each group's people with replacement; a person drawn w times gives a genuine
-pair the weight w and an impostor pair of a and b the weight w_a * w_b. Thresholds are chosen anew
-in every resample.
+Every resample draws each group's people with replacement. A person drawn n times has the weight
+w = 1 + h (n - 1); a genuine pair weighs w, an impostor pair of a and b w_a * w_b. With h = 1 that
+is the plain bootstrap; with h = `STEP` = 1/2 resamples stay near the data, where the figures are
+nearly linear, and what varies is brought back to scale by 1 / h. Thresholds are chosen anew in
+every resample.
 
-That product overstates chance that belongs to a single impostor pair: its variance is
-(1 + 1)(1 + 1) - 1 = 3 where it should be 1, while shared people are counted rightly (the
-"pigeonhole" bootstrap of Owen, arXiv 0712.1111, is conservative for the same reason). A second
-bootstrap over impostor pairs alone estimates the overstated part, and
+The product counts shared people rightly, but overstates chance that belongs to a single impostor
+pair: its variance is (1 + h^2)^2 - 1 = h^2 (2 + h^2) where it should be h^2 (the "pigeonhole"
+bootstrap of Owen, arXiv 0712.1111, is conservative for the same reason). A second bootstrap over
+impostor pairs alone estimates that part, and
 
-    V = V_people - 2 V_pairs,  at least V_people / 3
+    V = (V_people - (1 + h^2) V_pairs) / h^2,  at least V_people / (h^2 (2 + h^2))
 
-is the variance of the interval. Its shape is that of the resamples, shifted by no bias and
-brought to this variance. B resamples, P pairs.
+is the variance of the interval. Its shape is that of the resamples, around the figure itself.
+B resamples, P pairs.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from arcface_fair.evaluation.comparisons import Comparisons, Ints
 from arcface_fair.evaluation.measures import Protocol, domain, measure
 from arcface_fair.evaluation.verification import Bools, Floats
 
+STEP = 0.5  # h
 CHUNK = 50  # resamples at a time; bounds the memory
 Figures = dict[str, Floats]
 
@@ -73,16 +76,16 @@ class Resampled:
 
     def minus(self, other: Resampled) -> Resampled:
         """Differences to ``other``, resample by resample: paired if both drew the same people."""
-        return Resampled(
-            *(
+        with np.errstate(invalid="ignore"):  # infinite ratios have no difference
+            parts = [
                 {name: mine[name] - theirs[name] for name in mine}
                 for mine, theirs in (
                     (self.value, other.value),
                     (self.people, other.people),
                     (self.pairs, other.pairs),
                 )
-            )
-        )
+            ]
+        return Resampled(*parts)
 
 
 def resample(
@@ -125,19 +128,17 @@ def interval(value: float, people: Floats, pairs: Floats, level: float = 0.95) -
     if not 0 < level < 1:
         raise UserError(f"level is {level}; it must lie between 0 and 1, 0.95 is usual")
     ends = [(1 - level) / 2, (1 + level) / 2]
-    drawn = people[~np.isnan(people)]
-    if np.isnan(value) or len(drawn) < 0.9 * len(people):
+    drawn = people[np.isfinite(people)]
+    if not np.isfinite(value) or len(drawn) < 0.9 * len(people):
         return Estimate(value, np.nan, np.nan)
-    if not np.isfinite(drawn).all() or not np.isfinite(value):
-        # Ratios to zero: ranks are all that can be had.
-        low, high = np.quantile(drawn, ends, method="inverted_cdf")
-        return Estimate(value, float(low), float(high))
-    spread = drawn.var()
-    alone = pairs[np.isfinite(pairs)]
-    wanted = max(spread - 2 * (alone.var() if len(alone) else 0.0), spread / 3)
+    spread, alone = drawn.var(), pairs[np.isfinite(pairs)]
+    chance = alone.var() if len(alone) else 0.0
+    wanted = max(spread - (1 + STEP**2) * chance, spread / (2 + STEP**2)) / STEP**2
     scale = np.sqrt(wanted / spread) if spread > 0 else 0.0
     low, high = value + scale * (np.quantile(drawn, ends) - drawn.mean())
-    return Estimate(value, float(low), float(high))
+    # A ratio to zero in more resamples than lie beyond the end: the end is not finite either.
+    endless = np.isposinf(people).mean() > ends[0]
+    return Estimate(value, float(low), np.inf if endless else float(high))
 
 
 def clipped(estimate: Estimate, lowest: float, highest: float) -> Estimate:
@@ -147,12 +148,15 @@ def clipped(estimate: Estimate, lowest: float, highest: float) -> Estimate:
 
 
 def people_weights(sides: Ints, same: Bools, rng: np.random.Generator, count: int) -> Floats:
-    """Weights [count, P] when people are drawn: w for genuine pairs, w_a * w_b for impostors."""
+    """Weights [count, P] when people are drawn: w for genuine pairs, w_a w_b for impostors."""
     people = int(sides.max()) + 1
     drawn = np.stack(
         [np.bincount(rng.integers(people, size=people), minlength=people) for _ in range(count)]
-    ).astype(np.float64)
-    return np.where(same, drawn[:, sides[:, 0]], drawn[:, sides[:, 0]] * drawn[:, sides[:, 1]])
+    )
+    weights = 1 + STEP * (drawn - 1.0)
+    return np.where(
+        same, weights[:, sides[:, 0]], weights[:, sides[:, 0]] * weights[:, sides[:, 1]]
+    )
 
 
 def pair_weights(same: Bools, rng: np.random.Generator, count: int) -> Floats:
@@ -160,7 +164,8 @@ def pair_weights(same: Bools, rng: np.random.Generator, count: int) -> Floats:
     other = np.flatnonzero(~same)
     weights = np.ones((count, len(same)))
     for row in weights:
-        row[other] = np.bincount(rng.integers(len(other), size=len(other)), minlength=len(other))
+        times = np.bincount(rng.integers(len(other), size=len(other)), minlength=len(other))
+        row[other] = 1 + STEP * (times - 1.0)
     return weights
 
 

@@ -165,5 +165,5 @@ def test_a_run_writes_its_best_model_which_evaluates(tmp_path):
 
 
 def test_a_spread_is_no_figure_to_choose_by(tmp_path):
-    with pytest.raises(UserError, match="config.best_by is 'std'"):
+    with pytest.raises(UserError, match=r"config\.best_by is 'std'"):
         train(small_run(tmp_path, tmp_path / "run", best_by="std"))

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""The report for a terminal."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from arcface_fair.cli._protocols import text_table
+
+if TYPE_CHECKING:
+    from arcface_fair.evaluation.all_pairs import AllPairs
+    from arcface_fair.evaluation.report import Report
+    from arcface_fair.evaluation.resampling import Estimate
+
+WHOLE = ("mean accuracy", "worst accuracy", "STD n", "STD n-1", "SER")
+SPREADS = ("FMR max/min", "FNMR max/min", "FDR", "GARBE", "inequity rate")
+
+
+def intervals(report: Report) -> str:
+    """The figures over all groups with their intervals, models below each other."""
+    fpr = report.protocol.fprs[0]
+    names = [*WHOLE[:2], f"mean tpr@{fpr:g}", f"worst tpr@{fpr:g}", *WHOLE[2:]]
+    lines = [
+        [model.name, *(_shown(name, model.estimates[name]) for name in names)]
+        for model in report.models
+    ]
+    if report.differences:
+        shown = (_shown(name, report.differences[name], signed=True) for name in names)
+        lines.append(["difference", *shown])
+    return text_table([f"{report.level:.0%} intervals", *names], lines)
+
+
+def at_one_threshold(report: Report) -> str:
+    """FMR and FNMR per group where `Protocol.fmr` of all impostors are accepted."""
+    heads = [f"FMR / FNMR, % at FMR {report.protocol.fmr:g} of all", *report.groups, *SPREADS]
+    lines = []
+    for model in report.models:
+        rates = [
+            f"{_plain(100 * model.estimates[f'fmr/{group}'].value)} / "
+            f"{_plain(100 * model.estimates[f'fnmr/{group}'].value)}"
+            for group in report.groups
+        ]
+        lines.append(
+            [model.name, *rates, *(_plain(model.estimates[name].value) for name in SPREADS)]
+        )
+    return text_table(heads, lines) + "\n"
+
+
+def all_pairs_text(name: str, found: AllPairs) -> str:
+    """TPR at each FPR by scope, with counts; notes below."""
+    rates = found.scopes[0].rates
+    heads = [f"{name}: all pairs", "images", "people", "impostors"]
+    heads += [f"TPR, % at {rate.fpr:g}" for rate in rates]
+    lines = [
+        [scope.name, scope.images, scope.people, scope.impostor,
+         *(_shown("tpr@", rate.tpr) for rate in scope.rates)]
+        for scope in found.scopes
+    ]  # fmt: skip
+    said = [f"- {note}." for note in found.notes]
+    said += [
+        f"- {scope.name}, FPR {rate.fpr:g}: {rate.note}."
+        for scope in found.scopes
+        for rate in scope.rates
+        if rate.note
+    ]
+    return "\n".join([text_table(heads, lines), *said]) + "\n"
+
+
+def _shown(name: str, estimate: Estimate, signed: bool = False) -> str:
+    scale = 1 if name == "SER" else 100
+    if math.isnan(estimate.value):
+        return "-"
+    sign = "+" if signed else ""
+    text = f"{scale * estimate.value:{sign}.2f}"
+    if math.isnan(estimate.low):
+        return text
+    return f"{text} [{scale * estimate.low:{sign}.2f}, {scale * estimate.high:{sign}.2f}]"
+
+
+def _plain(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"

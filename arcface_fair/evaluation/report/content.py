@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""What a report says, before anybody decides how it looks: figures, intervals, words, facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from arcface_fair.errors import UserError
+from arcface_fair.evaluation.all_pairs import AllPairs
+from arcface_fair.evaluation.comparisons import Comparisons
+from arcface_fair.evaluation.measures import (
+    DECIDING,
+    SUMMARY,
+    Protocol,
+    better,
+    explain_too_few,
+    too_few,
+)
+from arcface_fair.evaluation.resampling import Estimate, check_paired, resample
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model: its figures by name, the comparisons behind them, facts about the file.
+
+    all_pairs: what `all_pairs` found, if it was asked.
+    """
+
+    name: str
+    groups: Mapping[str, Comparisons]
+    estimates: Mapping[str, Estimate]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    all_pairs: AllPairs | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a page or a file shows.
+
+    differences: second model minus first, paired, if there are two. words: what must be said.
+    facts: command, versions, data; figures: more pictures, (caption, PNG bytes).
+    """
+
+    title: str
+    models: tuple[Model, ...]
+    protocol: Protocol
+    level: float
+    resamples: int
+    differences: Mapping[str, Estimate] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    figures: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def groups(self) -> list[str]:
+        """Names of the groups, in order."""
+        return list(self.models[0].groups)
+
+
+def build_report(
+    judged: Mapping[str, Mapping[str, Comparisons]],
+    protocol: Protocol,
+    *,
+    title: str = "Fairness report",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    facts: Mapping[str, str] | None = None,
+    model_facts: Mapping[str, Mapping[str, str]] | None = None,
+    figures: tuple[tuple[str, bytes], ...] = (),
+    on_resamples: Callable[[int], object] = lambda count: None,
+) -> Report:
+    """From every model's comparisons by group. Raises UserError unless all saw the same pairs."""
+    if not judged:
+        raise UserError("there is no model to report on; give at least one")
+    first, *others = judged.values()
+    for other in others:
+        check_paired(first, other)
+    drawn = {
+        name: resample(groups, protocol, resamples=resamples, seed=seed, on_resamples=on_resamples)
+        for name, groups in judged.items()
+    }
+    known = model_facts or {}
+    models = tuple(
+        Model(name, judged[name], drawn[name].estimates(level), known.get(name, {}))
+        for name in judged
+    )
+    changes: dict[str, Estimate] = {}
+    if len(models) == 2:
+        old, new = drawn.values()
+        changes = new.minus(old).changes(level)
+    words = (*fall_in_words(models, changes), *notes(first, protocol))
+    return Report(title, models, protocol, level, resamples, changes, words, facts or {}, figures)
+
+
+def notes(groups: Mapping[str, Comparisons], protocol: Protocol) -> list[str]:
+    """What is odd about the data, and what it cannot resolve; groups of one remark together."""
+    remarks: dict[str, list[str]] = {}
+    for name, group in groups.items():
+        for remark in (*group.notes, *_resolution(int((~group.same).sum()), protocol)):
+            remarks.setdefault(remark, []).append(name)
+    said = [f"{', '.join(names)}: {remark}." for remark, names in remarks.items()]
+    if len(groups) == 1:
+        said.append("There is one group: spreads between groups (STD, SER, ratios) are undefined.")
+    everybody = sum(int((~group.same).sum()) for group in groups.values())
+    if too_few(everybody, protocol.fmr):
+        said.append(f"All groups together: {explain_too_few(everybody, protocol.fmr)}.")
+    if any(group.people is None for group in groups.values()):
+        said.append(
+            "Who is in which pair is unknown: pairs count as independent, intervals are too narrow."
+        )
+    return said
+
+
+def _resolution(impostors: int, protocol: Protocol) -> list[str]:
+    said = []
+    for fpr in protocol.fprs:
+        deciding = int(impostors * fpr + 1e-9)
+        if too_few(impostors, fpr):
+            said.append(explain_too_few(impostors, fpr))
+        elif deciding < DECIDING:
+            said.append(
+                f"{deciding} impostor pairs decide the threshold at FPR {fpr:g}, so that the TPR "
+                "there is mostly luck"
+            )
+    return said
+
+
+def fall_in_words(models: tuple[Model, ...], changes: Mapping[str, Estimate]) -> list[str]:
+    """How mean and worst group moved between two models, and whether groups were levelled down."""
+    if not changes:
+        return []
+    old, new = models
+    said = [f"{new.name} against {old.name}: {_moved('mean accuracy', changes)}, "
+            f"{_moved('worst accuracy', changes)}."]  # fmt: skip
+    spread = changes["STD n"].value
+    if changes["mean accuracy"].value < 0 and not np.isnan(spread) and spread < 0:
+        said.append(
+            "The mean fell while the spread shrank: part of the smaller spread is that groups lost "
+            "(levelling down). A smaller STD or SER is no improvement by itself."
+        )
+    elif changes["mean accuracy"].value < 0:
+        said.append("The mean fell.")
+    return said
+
+
+def _moved(name: str, changes: Mapping[str, Estimate]) -> str:
+    change = changes[name]
+    points = 100 * change.value
+    if abs(points) < 0.005:
+        return f"{name} is unchanged"
+    way = "rose" if points > 0 else "fell"
+    sure = change.low > 0 or change.high < 0
+    text = f"{name} {way} by {abs(points):.2f} points"
+    if np.isnan(change.low):
+        return text
+    return f"{text} [{100 * change.low:+.2f}, {100 * change.high:+.2f}]" + (
+        "" if sure else " (the interval holds 0)"
+    )
+
+
+def is_share(name: str) -> bool:
+    """Whether a figure is shown in percent."""
+    return name not in SUMMARY or name.endswith("accuracy") or name.startswith("STD")
+
+
+def best_and_worst(values: Mapping[str, float], figure: str) -> tuple[set[str], set[str]]:
+    """Keys of the best and of the worst values of one figure; none where all are equal."""
+    known = {key: value for key, value in values.items() if not np.isnan(value)}
+    sign = better(figure)
+    if sign == 0 or len(set(known.values())) < 2:
+        return set(), set()
+    ends = max(known.values()), min(known.values())
+    high, low = ({key for key, value in known.items() if value == end} for end in ends)
+    return (high, low) if sign > 0 else (low, high)
