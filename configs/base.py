@@ -51,6 +51,7 @@ config.checkpoint_steps = 0
 config.keep_epochs = 0  # keep the model of every so many epochs, for `arcface-fair partitions`
 config.resume = False
 config.verbose = 2000
+config.best_by = "worst"  # worst | mean | tpr | none: the figure by which best.pt is kept
 config.frequent = 10
 
 # Plugins, in the order in which they act; each reads the block of its own name.
