@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from arcface_fair.data.image_header import is_cut, read_image_header
+from arcface_fair.data.image_header import ImageHeader, is_cut, read_image_header
 from arcface_fair.data.images import decode
 from arcface_fair.data.parallel import ordered_map
 from arcface_fair.data.record_index import read_index
@@ -100,13 +100,13 @@ def inspect_record(
         offsets, labels, starts = array("q"), array("q"), array("q")
         judge = _decoded if decode_images else _looked_at
         judged = ordered_map(judge, file.scan(progress), workers if decode_images else 1)
-        for stretch, header, payload, fault in judged:
+        for stretch, header, payload, image, fault in judged:
             key = -1 if header is None else header.id
             if header is not None:
                 starts.append(stretch.offset)
             if fault:
                 report.add_fault(stretch.offset, key, fault)
-            elif header is not None and _is_image(report, header, payload):
+            elif header is not None and _is_image(report, header, payload, image):
                 offsets.append(stretch.offset)
                 labels.append(int(header.first_label))
             report.records += header is not None
@@ -120,30 +120,31 @@ class _Judged(NamedTuple):
     stretch: Stretch
     header: RecordHeader | None
     payload: bytes
+    image: ImageHeader | None
     fault: str
 
 
 def _looked_at(stretch: Stretch) -> _Judged:
     """The record's header and what is wrong with it, from the image's first and last bytes."""
     if stretch.damage:
-        return _Judged(stretch, None, b"", stretch.damage)
+        return _Judged(stretch, None, b"", None, stretch.damage)
     try:
         header, payload = unpack(stretch.record)
     except UserError as error:
-        return _Judged(stretch, None, b"", str(error).split(";")[0])
+        return _Judged(stretch, None, b"", None, str(error).split(";")[0])
     label = header.first_label
     fault = ""
+    image = read_image_header(payload)
     if payload and not (label.is_integer() and 0 <= label < 1 << 31):
         fault = f"has label {label:g}, no whole number from 0"
     elif payload:
-        image = read_image_header(payload)
         if image is None:
             fault = "" if _decodes(payload) else "holds no image"
         elif is_cut(payload, image):
             fault = "holds an image that is cut"
     elif header.flag != 2:
         fault = "holds no image"
-    return _Judged(stretch, header, payload, fault)
+    return _Judged(stretch, header, payload, image, fault)
 
 
 def _decoded(stretch: Stretch) -> _Judged:
@@ -161,7 +162,9 @@ def _decodes(payload: bytes) -> bool:
     return True
 
 
-def _is_image(report: RecordReport, header: RecordHeader, payload: bytes) -> bool:
+def _is_image(
+    report: RecordReport, header: RecordHeader, payload: bytes, image: ImageHeader | None
+) -> bool:
     """Counts the record; whether it is an image."""
     if not payload:
         if report.records == 0:
@@ -174,7 +177,6 @@ def _is_image(report: RecordReport, header: RecordHeader, payload: bytes) -> boo
             report.num_ranges += 1
         return False
     report.labels_as["number" if header.flag == 0 else f"array of {header.flag}"] += 1
-    image = read_image_header(payload)
     known = ("other", 0, 0) if image is None else (image.format, image.width, image.height)
     report.sizes[known] += 1
     return True
