@@ -50,13 +50,8 @@ def cut(states: Sequence[State], rank: int, world_size: int) -> State:
 
     The parts must belong together (`check_parts`), which is not looked at again here.
     """
-    num_classes = class_count(states)
-    if not 0 < world_size <= num_classes:
-        raise UserError(
-            f"the classifier has {num_classes} classes and cannot be cut for {world_size} "
-            "processes; choose a number from 1 to the number of classes"
-        )
-    rows = shard_of(num_classes, rank, world_size)
+    check_world_size(states, world_size)
+    rows = shard_of(class_count(states), rank, world_size)
     new = dict(states[0])
     new["state_dict_softmax_fc"] = {
         name: _rows_of([state["state_dict_softmax_fc"][name] for state in states], rows)
@@ -68,6 +63,16 @@ def cut(states: Sequence[State], rank: int, world_size: int) -> State:
     if "facts" in new:
         new["facts"] = {**new["facts"], "world_size": world_size}
     return new
+
+
+def check_world_size(states: Sequence[State], world_size: int) -> None:
+    """Raises UserError unless every one of ``world_size`` ranks would hold a class."""
+    num_classes = class_count(states)
+    if not 0 < world_size <= num_classes:
+        raise UserError(
+            f"the classifier has {num_classes} classes and cannot be cut for {world_size} "
+            "processes; choose a number from 1 to the number of classes"
+        )
 
 
 def class_count(states: Sequence[State]) -> int:

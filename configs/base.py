@@ -50,6 +50,7 @@ config.save_all_states = True
 config.checkpoint_steps = 0
 config.keep_epochs = 0  # keep the model of every so many epochs, for `arcface-fair partitions`
 config.resume = False
+config.init_backbone = None  # .pt or .onnx to start the backbone from
 config.verbose = 2000
 config.best_by = "worst"  # worst | mean | tpr | none: the figure by which best.pt is kept
 config.frequent = 10

@@ -22,6 +22,7 @@ DEPTHS = {
     "r50": (3, 4, 14, 3),
     "r100": (3, 13, 30, 3),
     "r200": (6, 26, 60, 6),
+    "r2060": (3, 128, 896, 3),
 }
 """Residual units per stage."""
 
@@ -145,7 +146,12 @@ class IResNet(nn.Module):
 def _register(name: str, depths: tuple[int, ...]) -> None:
     @BACKBONES.register(name)
     def build(
-        *, fp16: bool, num_features: int, dropout: float, gradient_checkpointing: bool = False
+        *,
+        fp16: bool,
+        num_features: int,
+        dropout: float,
+        # As in arcface_torch, whose r2060 would hardly fit into memory otherwise.
+        gradient_checkpointing: bool = name == "r2060",
     ) -> IResNet:
         return IResNet(
             depths,

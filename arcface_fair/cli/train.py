@@ -14,6 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="configs/NAME, a shipped NAME, or the path of a .py file")
     parser.add_argument("--output", help="folder of the run, instead of the config's")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
+    parser.add_argument(
+        "--init-backbone",
+        metavar="FILE",
+        help="start the backbone from released weights (.pt, or .onnx where it can be mapped)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -26,6 +31,8 @@ def run(args: argparse.Namespace) -> None:
         overrides["output"] = args.output
     if args.resume:
         overrides["resume"] = True
+    if args.init_backbone is not None:
+        overrides["init_backbone"] = args.init_backbone
     folder = train(load_config(args.config, overrides))
     if os.environ.get("RANK", "0") == "0":
         print(f"model: {folder / 'model.pt'}\nlog:   {folder / 'training.log'}")

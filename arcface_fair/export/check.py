@@ -90,10 +90,11 @@ def _breach(path: Path, opset: int) -> str | None:
         return "its output is not one float32 [batch, embedding size]"
     if not isinstance(outputs[0][1], int):
         return "its embedding size is not a number"
-    return _breach_by_name([node.name for node in graph.node])
+    return breach_by_name([node.name for node in graph.node])
 
 
-def _breach_by_name(names: list[str]) -> str | None:
+def breach_by_name(names: list[str]) -> str | None:
+    """What the nodes' number or first names would make a consumer believe, in words."""
     if len(names) < NAMED_NODES:
         return f"it has {len(names)} nodes, and MFR's checker wants at least {NAMED_NODES}"
     # Equal tensors of an untrained network become leading Identity nodes; look behind them too.

@@ -22,9 +22,9 @@ import arcface_fair
 from arcface_fair.errors import UserError
 from arcface_fair.export.check import check_onnx
 from arcface_fair.export.extra import require
+from arcface_fair.export.fold import RUNTIME_STD, fold_input_scale
 
 DEFAULT_OPSET, MFR_OPSET, LAST_OPSET = 17, 11, 20
-TRAIN_STD = "127.5"
 
 
 def export_onnx(
@@ -32,6 +32,7 @@ def export_onnx(
     path: str | Path,
     *,
     opset: int = DEFAULT_OPSET,
+    train_std: float = RUNTIME_STD,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
     """Writes `backbone` to `path` and returns it; the backbone itself is not changed.
@@ -39,8 +40,10 @@ def export_onnx(
     The file is checked against the backbone before it gets its name; if it fails, nothing is
     left behind. The same weights and metadata give the same bytes. `metadata` joins the facts
     that are always there (normalisation, colour order, version).
-    Raises UserError without onnx and onnxruntime, for an opset outside 11..20, for a backbone
-    that was not trained with (x - 127.5) / 127.5, and where file and backbone disagree.
+    train_std: what the training divided x - 127.5 by; another value than the runtimes' 127.5 is
+    folded into the first convolution of the file.
+    Raises UserError without onnx and onnxruntime, for an opset outside 11..20, for a scale that
+    cannot be folded, and where file and backbone disagree.
     """
     path = Path(path)
     for package in ("onnx", "onnxruntime"):
@@ -50,14 +53,15 @@ def export_onnx(
             f"opset is {opset}; choose {MFR_OPSET} (old runtimes, MFR) to {LAST_OPSET}, "
             f"{DEFAULT_OPSET} is usual"
         )
-    facts = _facts(metadata or {})
-    plain = _plain_copy(backbone)
+    facts = _facts(metadata or {}, train_std)
+    plain = plain_copy(backbone)
+    fold_input_scale(plain, train_std)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             draft = Path(folder) / "model.onnx"
-            _trace(plain, draft, opset)
-            _add_facts(draft, facts)
+            trace(plain, draft, opset)
+            add_facts(draft, facts)
             check_onnx(draft, plain, opset)
             os.replace(draft, path)
     except OSError as error:
@@ -68,23 +72,21 @@ def export_onnx(
     return path
 
 
-def _facts(metadata: Mapping[str, str]) -> dict[str, str]:
+def _facts(metadata: Mapping[str, str], train_std: float) -> dict[str, str]:
     facts = {
         "arcface_fair_version": arcface_fair.__version__,
         "color": "RGB",
-        "train_mean": TRAIN_STD,
-        "train_std": TRAIN_STD,
-        **{str(key): str(value) for key, value in metadata.items()},
+        "input_mean": "127.5",
+        "input_std": f"{RUNTIME_STD:g}",
+        "train_mean": "127.5",
+        "train_std": f"{train_std:g}",
     }
-    if float(facts["train_std"]) != float(TRAIN_STD):
-        raise UserError(
-            f"train_std is {facts['train_std']}, but InsightFace feeds (x - 127.5) / 127.5; "
-            "export a backbone that was trained with 127.5"
-        )
-    return facts
+    if train_std != RUNTIME_STD:
+        facts["folded"] = f"first convolution times {RUNTIME_STD:g} / {train_std:g}"
+    return facts | {str(key): str(value) for key, value in metadata.items()}
 
 
-def _plain_copy(backbone: nn.Module) -> nn.Module:
+def plain_copy(backbone: nn.Module) -> nn.Module:
     """A float32 copy on the CPU in eval mode, without autocast and without DDP around it."""
     inner = getattr(backbone, "module", backbone)
     plain = copy.deepcopy(inner).cpu().float().eval()
@@ -94,29 +96,32 @@ def _plain_copy(backbone: nn.Module) -> nn.Module:
     return plain.requires_grad_(False)
 
 
-def _trace(plain: nn.Module, path: Path, opset: int) -> None:
-    """Writes the model with the TorchScript exporter.
+def trace(plain: nn.Module, path: Path, opset: int, *, batch: int | None = None) -> None:
+    """Writes the model with the TorchScript exporter, for one batch size or (None) for any.
 
     The newer exporter (dynamo) puts weights into a second file, ignores requests for old opsets
     and writes other bytes the second time; InsightFace Server compares bytes.
     """
+    names = {"images": {0: "batch"}, "embeddings": {0: "batch"}}
     with warnings.catch_warnings():
         for message in ("You are using the legacy TorchScript", "The feature will be removed"):
             warnings.filterwarnings("ignore", message, DeprecationWarning)
         torch.onnx.export(
             plain,
-            (torch.zeros(2, 3, 112, 112),),
+            (torch.zeros(batch or 2, 3, 112, 112),),
             path,
             opset_version=opset,
             dynamo=False,
             input_names=["images"],
             output_names=["embeddings"],
-            dynamic_axes={"images": {0: "batch"}, "embeddings": {0: "batch"}},
+            dynamic_axes=None if batch else names,
         )
 
 
-def _add_facts(path: Path, facts: Mapping[str, str]) -> None:
+def add_facts(path: Path, facts: Mapping[str, str]) -> None:
+    """Adds metadata to the file, in the order of their names."""
     onnx = require("onnx")
     model = onnx.load(str(path), load_external_data=False)
-    onnx.helper.set_model_props(model, dict(sorted(facts.items())))
+    known = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, dict(sorted((known | dict(facts)).items())))
     path.write_bytes(model.SerializeToString(deterministic=True))

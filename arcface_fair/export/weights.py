@@ -24,19 +24,25 @@ from torch import Tensor, nn
 from arcface_fair.backbones import BACKBONES, get_model
 from arcface_fair.errors import UserError
 
-# What a run's config means where it leaves a key out.
-DEFAULT_NETWORK, DEFAULT_SIZE = "r50", 512
+# What a run's config means where it leaves a key out; both trainers divide x - 127.5 by 127.5.
+DEFAULT_NETWORK, DEFAULT_SIZE, DEFAULT_STD = "r50", 512, 127.5
+
+MANY_ENTRIES = 10_000
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Where the weights lie, and what is known about them. None: to be found from the weights."""
+    """Where the weights lie, and what is known about them. None: to be found from the weights.
+
+    train_std: what the training divided x - 127.5 by; None: unknown.
+    """
 
     weights: Path
     network: str | None = None
     embedding_size: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    train_std: float | None = None
 
     def provenance(self) -> dict[str, str]:
         """Facts for an exported file's metadata; the same weights give the same facts."""
@@ -67,7 +73,8 @@ def find_model(
         embedding_size = embedding_size or int(config.get("embedding_size", DEFAULT_SIZE))
     norm = config.get("norm", "batch")
     options = {} if norm == "batch" else {"norm": norm}
-    return TrainedModel(weights, network, embedding_size, options, config)
+    std = float(config.get("train_std", DEFAULT_STD)) if config else None
+    return TrainedModel(weights, network, embedding_size, options, config, std)
 
 
 def load_backbone(
@@ -87,7 +94,7 @@ def load_backbone(
     name = model.network or _only_fit(state, size, model.weights)
     reasons = _differences(state, name, size, model.options)
     if reasons:
-        fits = _fitting(state, _last_size(state))
+        fits = networks_for(state)
         remedy = (
             f"they fit network {fits[0]!r} with embedding_size {_last_size(state)}; give that"
             if fits
@@ -173,9 +180,21 @@ def _differences(
     return "; ".join(parts)
 
 
+def networks_for(state: Mapping[str, Tensor]) -> list[str]:
+    """Names of the networks whose weights a state dict holds, of whatever embedding size."""
+    return _fitting(state, _last_size(state))
+
+
 def _fitting(state: Mapping[str, Tensor], size: int) -> list[str]:
-    alike = [name for name in BACKBONES if _entries(name) == state.keys()]
-    return [name for name in alike if not _differences(state, name, size, {})]
+    """Networks that take the weights; of forms that differ in training only, the first."""
+    # To build the names of r2060 takes seconds, and no other network has so many.
+    names = [name for name in BACKBONES if name != "r2060" or len(state) > MANY_ENTRIES]
+    alike = [name for name in names if _entries(name) == state.keys()]
+    fits = [name for name in alike if not _differences(state, name, size, {})]
+    forms: dict[str, str] = {}
+    for name in fits:
+        forms.setdefault(name.split("_dp")[0], name)
+    return list(forms.values())
 
 
 @cache

@@ -23,6 +23,7 @@ from arcface_fair.data.images import FACE_SIZE
 from arcface_fair.data.loader import Batch, make_loader
 from arcface_fair.data.sampler import EpochBatches
 from arcface_fair.errors import UserError
+from arcface_fair.initial import start_from
 from arcface_fair.plugins import load_plugin_modules, parse_plugin_settings
 from arcface_fair.session import Session
 from arcface_fair.trainer import build
@@ -125,6 +126,8 @@ class Trainer:
         if self._resumed is not None:
             self._resumed, notes = fit_to_run(self, self._resumed)
             restore_state(self, self._resumed)
+        elif run.init_backbone is not None:
+            notes = start_from(self.backbone, run.network, run.init_backbone).sentences()
         prepare_output(self.output)
         write_config(self.output, config, self.num_classes)
         self.best = BestModel(self.output, run.best_by, resume=self._resumed is not None)

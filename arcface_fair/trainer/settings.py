@@ -59,6 +59,7 @@ class RunSettings:
     seed: int = 2048
     num_workers: int = 2
     # Keys that arcface-fair adds.
+    init_backbone: str | None = None  # .pt or .onnx to start the backbone from; None: fresh
     margin_scale: float = 64.0  # s
     dropout: float = 0.0
     bf16: bool = False  # bfloat16 autocast, on devices that have it
