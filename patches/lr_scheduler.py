@@ -7,7 +7,8 @@ import ast
 
 import libcst as cst
 
-from .edits import Change, Edit
+from .changes import Change, Place
+from .edits import Edit
 from .match import code_of
 from .patch import Patch
 
@@ -31,23 +32,24 @@ class SchedulerWithoutVerbose(Patch):
 
 
 class _DropVerbose(Edit):
-    def transformer(self, module: cst.Module) -> Change:
+    def change(self, module: cst.Module) -> Change:
         """Drops ``verbose=...`` or the third positional argument."""
         return _Dropping()
 
 
 class _Dropping(Change):
-    def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
-        code = code_of(original_node.func).replace(" ", "")
-        if not (code.startswith("super(") and code.endswith(").__init__")):
-            return updated_node
-        self.places += 1
+    def wants(self, node: cst.CSTNode, syntax: ast.AST | None) -> bool:
+        assert isinstance(node, cst.Call)
+        code = code_of(node.func).replace(" ", "")
+        return code.startswith("super(") and code.endswith(").__init__")
+
+    def make(self, place: Place) -> None:
+        assert isinstance(place.node, cst.Call)
         kept = [
             arg
-            for place, arg in enumerate(updated_node.args)
-            if (arg.keyword is None and place < 2)
-            or (arg.keyword is not None and arg.keyword.value != "verbose")
+            for number, arg in enumerate(place.node.args)
+            if (number < 2 if arg.keyword is None else arg.keyword.value != "verbose")
         ]
         if kept:
             kept[-1] = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
-        return updated_node.with_changes(args=kept)
+        place.node = place.node.with_changes(args=kept)

@@ -19,11 +19,16 @@ _HEADERS: dict[type[ast.AST], tuple[str, ...]] = {
     ast.FunctionDef: ("name",),
     ast.ClassDef: ("name",),
 }
-_STATEMENT_KINDS = {
+_STATEMENT_KINDS: dict[type[ast.AST], type[cst.CSTNode]] = {
     ast.If: cst.If,
     ast.For: cst.For,
     ast.FunctionDef: cst.FunctionDef,
     ast.ClassDef: cst.ClassDef,
+}
+_EXPRESSION_KINDS: dict[type[ast.AST], type[cst.CSTNode]] = {
+    ast.Call: cst.Call,
+    ast.Attribute: cst.Attribute,
+    ast.Compare: cst.Comparison,
 }
 
 
@@ -45,19 +50,24 @@ def code_of(node: cst.CSTNode) -> str:
     return cst.Module([]).code_for_node(node)
 
 
-def statement_matches(pattern: ast.stmt, node: cst.BaseStatement) -> bool:
-    """Whether ``node`` is a statement of the pattern's form."""
-    wanted = _STATEMENT_KINDS.get(type(pattern), cst.SimpleStatementLine)
-    if not isinstance(node, wanted):
-        return False
-    if isinstance(node, cst.SimpleStatementLine) and len(node.body) != 1:
-        return False
-    return _same(pattern, parse_statement(code_of(node)))
+def kind_of(pattern: ast.AST) -> type[cst.CSTNode]:
+    """The kind of LibCST node that a pattern can match."""
+    kinds = _EXPRESSION_KINDS if isinstance(pattern, ast.expr) else _STATEMENT_KINDS
+    return kinds.get(type(pattern), cst.SimpleStatementLine)
 
 
-def expression_matches(pattern: ast.expr, node: cst.BaseExpression) -> bool:
-    """Whether ``node`` is an expression of the pattern's form."""
-    return _same(pattern, parse_expression(f"({code_of(node)})"))
+def syntax_of(node: cst.CSTNode) -> ast.AST | None:
+    """The same piece of source as Python's own syntax tree; None for several on one line."""
+    if isinstance(node, cst.SimpleStatementLine):
+        return parse_statement(code_of(node)) if len(node.body) == 1 else None
+    if isinstance(node, cst.BaseExpression):
+        return parse_expression(f"({code_of(node)})")
+    return parse_statement(code_of(node))
+
+
+def matches(pattern: object, found: object) -> bool:
+    """Whether ``found`` has the pattern's form."""
+    return _same(pattern, found)
 
 
 def _same(pattern: object, found: object) -> bool:

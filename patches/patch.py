@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import libcst as cst
 
+from .changes import Walk
 from .edits import Edit, statements
 
 IMPORT = "from arcface_fair import bridge"
@@ -61,13 +62,16 @@ def patched_source(source: bytes, patches: Iterable[Patch]) -> bytes:
     except cst.ParserSyntaxError as error:
         raise SyntaxError(str(error)) from error
     lines = {line.strip() for line in module.code.splitlines()}
-    missing: list[Missing] = []
-    for patch in patches:
-        for edit in patch.edits(tree):
-            module, places = edit.apply(module)
-            written = all(line.strip() in lines for line in edit.by_hand.splitlines())
-            if not places and edit.required and not written:
-                missing.append(Missing(patch.FILE, patch.NAME, edit.anchor, edit.by_hand))
+    edits = [(patch, edit) for patch in patches for edit in patch.edits(tree)]
+    changes = [edit.change(module) for _, edit in edits]
+    module = module.visit(Walk(changes))
+    missing = [
+        Missing(patch.FILE, patch.NAME, edit.anchor, edit.by_hand)
+        for (patch, edit), change in zip(edits, changes, strict=True)
+        if not change.places
+        and edit.required
+        and not all(line.strip() in lines for line in edit.by_hand.splitlines())
+    ]
     if missing:
         raise MissingAnchorError(missing)
     return _with_import(module).bytes

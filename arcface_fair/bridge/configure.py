@@ -25,8 +25,7 @@ from arcface_fair.trainer.settings import IGNORED_KEYS, RunSettings, parse_run
 
 # Keys of the embedded trainer that this host does not read, with what it does instead.
 _FIXED = {
-    "momentum": 0.9, "clip_norm": 5.0, "shift": 0, "bf16": False, "skip_bad_images": False,
-    "device": "auto", "norm": "batch",
+    "momentum": 0.9, "clip_norm": 5.0, "shift": 0, "bf16": False, "device": "auto", "norm": "batch",
 }  # fmt: skip
 # Keys that upstream's own head and margin know nothing of.
 _HEAD_KEYS = ("kernel", "margin_gradient", "cifp")
@@ -40,6 +39,7 @@ class Configured:
     run: RunSettings | None = None
     ignored: list[str] = field(default_factory=list)
     flip: bool = True
+    skip_bad_images: bool = False
 
 
 _current = Configured()
@@ -61,7 +61,11 @@ def configure(cfg: Any) -> None:
     modules = load_plugin_modules(cfg.get("plugins") or ())
     _check_added_keys(cfg)
     _complete(cfg)
-    _current = Configured(modules=modules, flip=bool(cfg.get("flip", True)))
+    _current = Configured(
+        modules=modules,
+        flip=bool(cfg.get("flip", True)),
+        skip_bad_images=bool(cfg.get("skip_bad_images", False)),
+    )
     if not uses_our_head(cfg):
         return
     run, unknown = parse_run(cfg, {module.NAME for module in modules})

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from arcface_fair.bridge.configure import current, faces
+from arcface_fair.data.images import BadImageError
 from arcface_fair.errors import UserError
+
+LOGGER = logging.getLogger("arcface_fair")
 
 
 class RecordImages(Dataset):
@@ -21,24 +26,36 @@ class RecordImages(Dataset):
 
     The mirror image is decided by one ``torch.rand(1)`` per image and the pixels take upstream's
     arithmetic, so that losses are those of upstream's own data set. ``config.flip = False`` turns
-    mirroring off; nothing is drawn then. Raises UserError naming the record that is of no use.
+    mirroring off; nothing is drawn then. Raises UserError naming the record that is of no use, or
+    takes the next image in its place with ``config.skip_bad_images``, saying so in the log.
     """
 
     def __init__(self, folder: str) -> None:
         self.faces = faces(folder)
         self.labels = self.faces.identities  # once, before workers start
-        self.flip = current().flip
+        self.flip, self.skip = current().flip, current().skip_bad_images
 
     def __len__(self) -> int:
         return self.faces.num_images
 
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
-        image = self.faces.read(position)
+        image, position = self._read(position)
         if self.flip and torch.rand(1) < 0.5:
             image = image[:, ::-1]
         pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).contiguous()
         label = torch.tensor(int(self.labels[position]), dtype=torch.long)
         return pixels.float().div_(255).sub_(0.5).div_(0.5), label
+
+    def _read(self, position: int) -> tuple[np.ndarray, int]:
+        """The image, and the position that it is from."""
+        for candidate in (*range(position, len(self)), *range(position)):
+            try:
+                return self.faces.read(candidate), candidate
+            except BadImageError as error:
+                if not self.skip:
+                    raise
+                LOGGER.warning("passed over: %s", error)
+        raise UserError("none of the record's images can be used; check where it comes from")
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,7 @@ def unless_failed(item: Any) -> Any:
     if not isinstance(item, _Failure):
         return item
     if isinstance(item.error, UserError):
-        _, _, sentence = str(item.error).rpartition("UserError: ")
-        raise UserError(sentence.strip()) from None
+        # torch puts the worker's traceback before the sentence.
+        sentence = str(item.error).strip().splitlines()[-1]
+        raise UserError(re.sub(r"^[\w.]+Error: ", "", sentence)) from None
     raise item.error

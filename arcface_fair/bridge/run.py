@@ -64,6 +64,7 @@ class HostRun:
         self.amp: Any = None
         self.epoch = self.global_step = self.step_of_epoch = 0
         self._resumed: dict[str, Any] | None = None
+        self._epoch_rng = torch.get_rng_state()
         self._started = self._over = False
         self.session = self._session(configured) if configured.modules else None
 
@@ -106,7 +107,7 @@ class HostRun:
         for parameter, gradient in zip(self._parameters(), gradients, strict=False):
             if gradient is not None:
                 parameter.grad = gradient.to(parameter.device)
-        kept = ("epoch", "step", "rng", "scaler")
+        kept = ("epoch", "step", "rng", "epoch_rng", "scaler")
         self._resumed = {key: state[key] for key in kept if key in state}
 
     def scaler(self, amp: Any) -> Any:
@@ -128,6 +129,7 @@ class HostRun:
             "step": step,
             "scaler": {} if self.amp is None else self.amp.state_dict(),
             "rng": rng,
+            "epoch_rng": self._epoch_rng,
             "pending_gradients": [
                 None if p.grad is None else p.grad.clone() for p in self._parameters()
             ] if waiting else None,
@@ -175,6 +177,10 @@ class HostRun:
     def batches(self, loader: Iterable[Any]) -> Iterator[Any]:
         """The epoch's batches; after a resume in its middle, those that were not trained on."""
         skip = 0 if self._resumed is None else self._resumed.get("step", 0)
+        # Loaders draw their workers' seeds when an epoch begins; skipped batches must be the same.
+        if skip and "epoch_rng" in self._resumed:  # type: ignore[operator]
+            torch.set_rng_state(self._resumed["epoch_rng"])  # type: ignore[index]
+        self._epoch_rng = torch.get_rng_state()
         for number, batch in enumerate(loader):
             if number < skip:
                 continue
