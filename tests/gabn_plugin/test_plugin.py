@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from arcface_fair import dist
 from arcface_fair.data.groups import GroupTable
 from arcface_fair.errors import UserError
 from arcface_fair.plugins import load_plugin_modules
-from arcface_fair.trainer import loop, train
+from arcface_fair.trainer import build, loop, train
 from arcface_fair.trainer.device import choose_device
 from arcface_fair.trainer.loop import Trainer
 from arcface_fair.trainer.settings import parse_run
@@ -122,6 +123,32 @@ def test_two_processes_give_the_losses_of_one(run_ranks, record, tmp_path, gabn)
     one = losses_in_float64(*arguments[0], {**settings, "batch_size": 8})
     two = run_ranks(2, losses_in_float64, *arguments[1], {**settings, "batch_size": 4})[0]
     assert len(one) == 6
+    np.testing.assert_allclose(two, one, rtol=1e-5)
+
+
+class Halves(nn.Module):
+    """A backbone that sees the two halves of its batch one after the other."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.backbone(half) for half in images.chunk(2)])
+
+
+@pytest.mark.parametrize("gabn", variants(("shift",)))
+def test_two_processes_with_batchnorm_give_the_losses_of_two_half_batches(
+    run_ranks, record, tmp_path, monkeypatch, gabn
+):
+    if "share" in gabn:
+        pytest.skip("a share of each rank's rows is another share of the batch on two ranks")
+    arguments = [(str(record), str(tmp_path / name), gabn) for name in ("one", "two")]
+    settings = {"lr": 0.01, "num_epoch": 1}
+    two = run_ranks(2, losses_in_float64, *arguments[1], {**settings, "batch_size": 4})[0]
+    real = build.build_backbone
+    monkeypatch.setattr(build, "build_backbone", lambda *parts: Halves(real(*parts)))
+    one = losses_in_float64(*arguments[0], {**settings, "batch_size": 8})
     np.testing.assert_allclose(two, one, rtol=1e-5)
 
 

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+"""GABN whole on BUPT-Globalface (Table 1; docs/gabn.md)."""
+
+import runpy
+from pathlib import Path
+
+config = runpy.run_path(str(Path(__file__).with_name("bupt_global_r34.py")))["config"]
+config.plugins = ["gabn_plugin"]
+config.gabn = dict(objective="term", weight=0.1, start=0.25)
