@@ -76,7 +76,7 @@ def compositions(found: PartitionedRun, folder: Path) -> list[Path]:
     for number, stage in summary["stages"].items():
         print(stage_in_words(number, stage))
     if not found.grouped:
-        print("There is no group table: pictures are grouped by the newest partition itself.")
+        print("No groups are known: pictures are grouped by the newest partition itself.")
     path = folder / "composition.json"
     with atomic_files(path) as (file,):
         file.write(json.dumps(summary, indent=1).encode() + b"\n")

@@ -97,10 +97,10 @@ def open_run(
     stages = [_read_stage(path, number, num_classes) for number, path in files.items()]
     rec = rec or Path(str(config.get("rec", "")))
     table_path = groups or _first_file(config.get("groups"), rec / "groups.tsv")
-    known = GroupTable.read(table_path, num_classes).attributes if table_path else {}
+    known = _informative(table_path, num_classes) if table_path else {}
     merged = dict(known)
     for path in attributes or [p for p in [rec / "attributes.tsv"] if p.is_file()]:
-        merged |= GroupTable.read(path, num_classes).attributes
+        merged |= _informative(path, num_classes)
     name = group or config.get("group_attribute") or next(iter(known), None)
     if name is not None and name not in merged:
         raise UserError(
@@ -141,6 +141,12 @@ def _read_stage(path: Path, number: int, num_classes: int) -> Stage:
             "restore the file"
         ) from error
     return Stage(number, table["subset"], confidence)
+
+
+def _informative(path: Path, num_classes: int) -> dict[str, Attribute]:
+    """The table's columns in which somebody's value is known."""
+    attributes = GroupTable.read(path, num_classes).attributes
+    return {name: attribute for name, attribute in attributes.items() if attribute.names}
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
