@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Gradient attention maps: where an image would have to change to change the network's certainty.
 
-    T_i = mean_j (pmax_i - p_ij) = pmax_i - 1 / C,     GAM_i = max over channels | d sum_n T_n / d x_i |
+    T_i = mean_j (pmax_i - p_ij) = pmax_i - 1 / C
+    GAM_i = max over channels | d sum_n T_n / d x_i |
 
 over the softmax of the gathered batch (GABN, eq. 1-2; the 1 / C drops out of the derivative). In
 train mode the derivative of the sum holds cross-image terms through BatchNorm; in eval mode a map
@@ -93,7 +94,11 @@ def attend(
     uses the batch in train mode and leaves its running statistics alone.
     """
     images = images.detach().requires_grad_()
-    with torch.enable_grad(), statistics_held(backbone), frozen(backbone, head, on=not create_graph):
+    with (
+        torch.enable_grad(),
+        statistics_held(backbone),
+        frozen(backbone, head, on=not create_graph),
+    ):
         embeddings = backbone(images)
         statistics = head.statistics(
             embeddings,

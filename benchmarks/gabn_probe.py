@@ -39,8 +39,8 @@ from arcface_fair.maps import attention_maps, group_map, load_head  # noqa: E402
 from arcface_fair.trainer import train  # noqa: E402
 from gabn_plugin.resnet import MapNet  # noqa: E402
 
-SMALL = dict(classifier_width=16, map_side=28)
-ALONE = dict(erasing="off", confidence=False, adversarial=False)
+SMALL = {"classifier_width": 16, "map_side": 28}
+ALONE = {"erasing": "off", "confidence": False, "adversarial": False}
 VARIANTS: dict[str, dict[str, Any] | None] = {
     "arcface": None,
     "term_0.1": {**ALONE, "adversarial": True, "weight": 0.1},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""GABN whole on BUPT-Balancedface: erasure, confidence balance and L_adv (Table 2; docs/gabn.md)."""
+"""GABN whole on BUPT-Balancedface: erasure, confidence balance, L_adv (Table 2; docs/gabn.md)."""
 
 import runpy
 from pathlib import Path

@@ -111,9 +111,7 @@ class Confusion:
             # The same dropout in both passes, or its noise would be all that is left.
             devices = [images.device] if images.is_cuda else []
             with torch.random.fork_rng(devices=devices, enabled=not keep):
-                ends.append(
-                    certainty(self.backbone, self.head, moved, labels, active, margin)
-                )
+                ends.append(certainty(self.backbone, self.head, moved, labels, active, margin))
         return (ends[0] - ends[1]) / (2 * step)
 
     @contextmanager

@@ -18,7 +18,6 @@ from arcface_fair.errors import UserError
 from gabn_plugin.config import GabnSettings
 from gabn_plugin.resnet import MapNet
 
-
 # Rows with a known group that a step needs over all ranks: BatchNorm wants more than one.
 FEWEST_ROWS = 2
 

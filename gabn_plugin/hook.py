@@ -59,7 +59,7 @@ class BalanceState:
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes back what `state_dict` gave; a checkpoint without a classifier starts one afresh."""
+        """Takes back what `state_dict` gave; without a classifier in it, a fresh one stays."""
         self.scale.load_state_dict(state["scale"])
         if self.classifier is not None and "classifier" in state:
             self.classifier.load_state_dict(state["classifier"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One step of Algorithm 1: looks at the clean images, trains the classifier of maps, sets K, erases.
+"""One step of Algorithm 1: looks at the clean images, trains the classifier, sets K, erases.
 
 It runs as an augmentation, before the forward pass that updates the backbone: everything that
 needs the clean images happens here, on the bare backbone, with one sample of classes for both
@@ -145,9 +145,7 @@ class BalanceStep:
         with statistics_held(self.session.backbone):
             return self.session.backbone(step.images)
 
-    def _shift(
-        self, pmax: Tensor | None, all_groups: Tensor, confusion: Tensor | None
-    ) -> Tensor:
+    def _shift(self, pmax: Tensor | None, all_groups: Tensor, confusion: Tensor | None) -> Tensor:
         """K in radians (eq. 7), detached and equal on all ranks."""
         total = torch.zeros((), device=self.session.device)
         if pmax is not None:
@@ -157,8 +155,10 @@ class BalanceStep:
             total = total + share
         if confusion is not None:
             assert self.classifier is not None
-            floor = 0.0 if self.settings.objective == "literal" else math.log(
-                self.classifier.num_groups
+            floor = (
+                0.0
+                if self.settings.objective == "literal"
+                else math.log(self.classifier.num_groups)
             )
             total = total + (confusion.float() - floor)
         angle = self.unit * total

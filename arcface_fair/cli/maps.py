@@ -18,7 +18,9 @@ HELP = "draw a model's average attention map group by group"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A run's folder; the images are verification sets, or the record the run was trained on."""
-    parser.add_argument("run", type=Path, help="run folder, with model.pt and its checkpoints")
+    parser.add_argument(
+        "model", type=Path, metavar="RUN", help="run folder, with model.pt and its checkpoints"
+    )
     parser.add_argument("--bins", nargs="+", type=Path, help="one verification .bin per group")
     parser.add_argument("--rec", type=Path, help="record or image folder (default: the run's)")
     parser.add_argument("--groups", type=Path, help="group table of that record")
@@ -38,14 +40,14 @@ def run(args: argparse.Namespace) -> None:
 
     if args.images < 1:
         raise UserError(f"--images is {args.images}; it must be at least 1, 200 is usual")
-    model = find_model(args.run)
+    model = find_model(args.model)
     if not model.config:
         raise UserError(
-            f"{args.run} has no config.json, expected the folder of a training run; maps need its "
-            "class centres and margin beside model.pt"
+            f"{args.model} has no config.json, expected the folder of a training run; maps need "
+            "its class centres and margin beside model.pt"
         )
     device = choose_device(args.device)
-    head = load_head(args.run, model.config).to(device)
+    head = load_head(args.model, model.config).to(device)
     backbone = load_backbone(model).to(device)
     sets = _from_bins(args) if args.bins else _from_record(args, model.config)
     groups = []
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{'group':<16} {'images':>6}  pixels that hold half of the map")
     for group in groups:
         print(f"{group.name:<16} {group.images:>6}  {group.area:.3f}")
-    for path in write_maps(args.out or args.run / "maps", groups):
+    for path in write_maps(args.out or args.model / "maps", groups):
         print(f"wrote {path}")
 
 

@@ -132,7 +132,7 @@ def test_a_batch_without_a_known_group_gives_zero_with_a_graph(second_order: str
 
 
 def test_both_passes_of_a_difference_drop_the_same_units() -> None:
-    backbone, head, _, confusion = parts(second_order="difference", dropout=0.5)
+    _, head, _, confusion = parts(second_order="difference", dropout=0.5)
     images, labels = batch()
     margin = plain_margin(head.margin_softmax)
     slope = confusion._slope(images, torch.zeros_like(images), labels, margin, None)

@@ -127,5 +127,5 @@ def test_the_unit_is_taken_from_an_angular_margin():
 
 @pytest.mark.parametrize("margin", [CosFace(64.0, 0.4), CombinedMargin(64.0, 1, 0, 0.4), Context()])
 def test_a_margin_that_is_no_angle_needs_the_shift_to_be_set(margin):
-    with pytest.raises(UserError, match="is no angle to take it from; set gabn.shift in radians"):
+    with pytest.raises(UserError, match=r"is no angle to take it from; set gabn.shift in radians"):
         angular_margin(margin)

@@ -283,7 +283,7 @@ def test_bad_groups_and_margins_end_in_one_sentence(record, tmp_path, gabn, chan
 
 def test_no_group_table_is_refused_unless_nothing_needs_groups(record, tmp_path):
     bare = write_small_record(tmp_path)
-    with pytest.raises(UserError, match="gabn.adversarial needs to know groups, but the run has"):
+    with pytest.raises(UserError, match=r"gabn.adversarial needs to know groups, but the run"):
         train(run_config(bare, tmp_path / "run", {}))
     train(run_config(bare, tmp_path / "run", {"adversarial": False}, num_epoch=1))
     assert not (tmp_path / "run" / "gabn").exists()
