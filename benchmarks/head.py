@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Time and peak memory of one forward and backward pass of the head, against plain references.
 
-    python benchmarks/head.py [--out benchmarks/results] [--repeats 7] [--quick]
+    python benchmarks/head.py [--name head] [--repeats 7] [--threads 2] [--cases 256:100000 ...]
 
-Times are medians over repeats in which all heads take turns, on two threads, float32; memory is
-the peak of the resident set above what was there with the weights loaded, less their gradient,
-in a process of its own.
+Times are medians over repeats in which all heads take turns, float32: wall time, and CPU time,
+which on one thread (--threads 1) a busy machine disturbs least. Memory is the peak of the resident
+set above what was there with the weights loaded, less their gradient, in a process of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from arcface_fair.head import ArcFace, PartialFC
 from benchmarks.reference_heads import double_backward_loss, plain_loss, three_products
 from invreg_plugin.penalty import irmv1
 
-PARTITIONS, SUBSETS = 3, 2
+PARTITIONS, SUBSETS, WIDTH = 3, 2, 512
 Step = Callable[[], None]
 HEADS = (
     "upstream, plain",
@@ -42,6 +42,9 @@ HEADS = (
     "three products",
 )
 REFERENCE = HEADS[0]
+COMPARED = ("upstream, plain", "double backward", "dense", "chunked", "three products")
+CASES = ("256:10000", "256:30000", "256:100000", "64:30000", "1024:30000")
+MEMORY_ONLY = (300_000, 1_000_000)  # the chunked head alone, N = 256
 
 
 def make_steps(rows: int, classes: int, width: int, names: tuple[str, ...]) -> dict[str, Step]:
@@ -78,23 +81,25 @@ def make_steps(rows: int, classes: int, width: int, names: tuple[str, ...]) -> d
 
 
 def measure_times(rows: int, classes: int, width: int, names: tuple[str, ...], repeats: int) -> Any:
-    """Seconds per name: median, least, and the median of the paired ratio to the reference."""
+    """Per name: median seconds, least CPU seconds, and median paired ratios to other heads."""
     steps = make_steps(rows, classes, width, names)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    wall: dict[str, list[float]] = {name: [] for name in names}
+    cpu: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(repeats + 1):
-        order = names if turn % 2 else names[::-1]
-        for name in order:
-            start = time.perf_counter()
+        for name in names if turn % 2 else names[::-1]:
+            start, spent = time.perf_counter(), time.process_time()
             steps[name]()
             if turn:  # the first turn warms up
-                seconds[name].append(time.perf_counter() - start)
-    table = {}
+                wall[name].append(time.perf_counter() - start)
+                cpu[name].append(time.process_time() - spent)
+    table: dict[str, dict[str, float]] = {}
     for name in names:
-        table[name] = {"median_s": statistics.median(seconds[name]), "least_s": min(seconds[name])}
-        for other in ("upstream, plain", "double backward", "three products", "dense", "chunked"):
-            if other in names:
-                pairs = zip(seconds[name], seconds[other], strict=True)
-                table[name][f"of {other}"] = statistics.median(a / b for a, b in pairs)
+        table[name] = {"median_s": statistics.median(wall[name]), "least_s": min(wall[name])}
+        table[name]["least_cpu_s"] = min(cpu[name])
+        for other in COMPARED:
+            pairs = zip(wall[name], wall[other], strict=True)
+            table[name][f"of {other}"] = statistics.median(a / b for a, b in pairs)
+            table[name][f"cpu of {other}"] = min(cpu[name]) / min(cpu[other])
     return table
 
 
@@ -125,33 +130,38 @@ def in_fresh_process(rows: int, classes: int, width: int, name: str) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def sweep(repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """All cases: C at N = 256, N at C = 30,000, and the chunked head alone up to C = 1,000,000."""
-    cases = [(256, 10_000), (256, 30_000), (256, 100_000), (64, 30_000), (1024, 30_000)]
-    results = []
-    for rows, classes in cases[:1] if quick else cases:
-        times = measure_times(rows, classes, 512, HEADS, repeats)
+def sweep(cases: list[str], repeats: int, memory_only: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    """Time and memory of every case "N:C", then the chunked head's memory alone."""
+    for case in cases:
+        rows, classes = (int(part) for part in case.split(":"))
+        times = measure_times(rows, classes, WIDTH, HEADS, repeats)
         for name in HEADS[:-1]:
-            times[name]["peak_mib"] = in_fresh_process(rows, classes, 512, name)
-        results.append({"rows": rows, "classes": classes, "width": 512, "heads": times})
-        _tell(results[-1])
-    for classes in () if quick else (300_000, 1_000_000):
+            times[name]["peak_mib"] = in_fresh_process(rows, classes, WIDTH, name)
+        yield {"rows": rows, "classes": classes, "width": WIDTH, "heads": times}
+    for classes in memory_only:
         name = "chunked + INV-REG"
-        peak = in_fresh_process(256, classes, 512, name)
-        heads = {name: {"peak_mib": peak}}
-        results.append({"rows": 256, "classes": classes, "width": 512, "heads": heads})
-        _tell(results[-1])
-    return results
+        heads = {name: {"peak_mib": in_fresh_process(256, classes, WIDTH, name)}}
+        yield {"rows": 256, "classes": classes, "width": WIDTH, "heads": heads}
 
 
 def _tell(case: dict[str, Any]) -> None:
+    columns = {
+        "wall s": "median_s",
+        "of plain": f"of {REFERENCE}",
+        "of three": "of three products",
+        "cpu s": "least_cpu_s",
+        "of plain ": f"cpu of {REFERENCE}",
+        "of double": "cpu of double backward",
+        "of three ": "cpu of three products",
+        "MiB": "peak_mib",
+    }
     lines = [f"\nN = {case['rows']}, C = {case['classes']:,}, D = {case['width']}"]
-    lines.append(f"{'head':<20}{'median s':>10}{'of plain':>10}{'of three':>10}{'MiB':>10}")
+    lines.append(f"{'head':<19}" + "".join(f"{title:>10}" for title in columns))
     for name, row in case["heads"].items():
-        cells = [row.get(key) for key in ("median_s", f"of {REFERENCE}", "of three products")]
-        text = "".join(f"{'' if cell is None else format(cell, '.3f'):>10}" for cell in cells)
-        peak = row.get("peak_mib")
-        lines.append(f"{name:<20}{text}{'' if peak is None else format(peak, '.0f'):>10}")
+        cells = (row.get(key) for key in columns.values())
+        lines.append(
+            f"{name:<19}" + "".join(f"{'' if c is None else format(c, '.3g'):>10}" for c in cells)
+        )
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 
@@ -177,7 +187,8 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
                 axis.plot(*zip(*points, strict=True), marker="o", label=name)
         axis.set(xscale="log", yscale="log", xlabel="classes C", title=f"{title} (N 256, D 512)")
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=8)
+    if axes[0].lines:
+        axes[0].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
 
@@ -185,19 +196,26 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--name", default="head", help="stem of the two files")
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--quick", action="store_true", help="one small case")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cases", nargs="+", default=list(CASES), help="N:C ...")
+    parser.add_argument("--memory-only", type=int, nargs="*", default=MEMORY_ONLY, help="C ...")
     parser.add_argument("--memory", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(arguments.threads)
     if arguments.memory:
         sys.stdout.write(str(measure_memory(*json.loads(arguments.memory))))
         return
-    results = sweep(arguments.repeats, arguments.quick)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    facts = {"torch": torch.__version__, "threads": 2, "dtype": "float32", "cases": results}
-    (arguments.out / "head.json").write_text(json.dumps(facts, indent=1) + "\n")
-    draw(results, arguments.out / "head.png")
+    facts = {"torch": torch.__version__, "threads": arguments.threads, "dtype": "float32"}
+    results: list[dict[str, Any]] = []
+    for case in sweep(arguments.cases, arguments.repeats, tuple(arguments.memory_only)):
+        _tell(case)
+        results.append(case)  # written at once: a long sweep may be stopped
+        text = json.dumps({**facts, "cases": results}, indent=1) + "\n"
+        (arguments.out / f"{arguments.name}.json").write_text(text)
+        draw(results, arguments.out / f"{arguments.name}.png")
 
 
 if __name__ == "__main__":

@@ -94,5 +94,5 @@ def _members(ce: Tensor, subsets: Tensor, num_subsets: int) -> Tensor:
             f"subsets hold ids {int(subsets.min())}..{int(subsets.max())}, expected "
             f"-1..{num_subsets - 1}; raise num_subsets to the largest partition's count"
         )
-    ids = torch.arange(num_subsets, device=subsets.device)
-    return (subsets[:, None, :] == ids[None, :, None]).to(ce.dtype)
+    ids = torch.arange(num_subsets, device=ce.device)
+    return (subsets.to(ce.device)[:, None, :] == ids[None, :, None]).to(ce.dtype)

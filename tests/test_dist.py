@@ -92,3 +92,25 @@ def test_scale_gradient_changes_the_gradient_and_nothing_else() -> None:
     assert torch.equal(scaled, tensor)
     assert tensor.grad is not None
     torch.testing.assert_close(tensor.grad, 4 * 2 * tensor.detach())
+
+
+def _shared_square(values: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    local = values[dist.rank()].clone().requires_grad_()
+    total = dist.sum_over_ranks(local**2)
+    own = torch.arange(len(total)) % dist.world_size() == dist.rank()  # each element used once
+    (first,) = torch.autograd.grad((total**2)[own].sum(), local, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), local)
+    return dist.gather_values(local), first.detach(), second
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_a_sum_over_ranks_is_differentiable_twice(world_size: int) -> None:
+    values = [torch.tensor([1.0, 2.0, 3.0]) + rank for rank in range(world_size)]
+    leaves = [value.clone().requires_grad_() for value in values]
+    loss = (sum(leaf**2 for leaf in leaves) ** 2).sum()  # type: ignore[union-attr, operator]
+    firsts = torch.autograd.grad(loss, leaves, create_graph=True)
+    seconds = torch.autograd.grad(sum(first.sum() for first in firsts), leaves)  # type: ignore[arg-type]
+    for rank, (stacked, first, second) in enumerate(run_ranks(world_size, _shared_square, values)):
+        torch.testing.assert_close(stacked, torch.stack(values))
+        torch.testing.assert_close(first, firsts[rank].detach())
+        torch.testing.assert_close(second, seconds[rank])
