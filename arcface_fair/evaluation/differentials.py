@@ -60,7 +60,7 @@ def gini(rates: ArrayLike) -> Floats:
         return np.full(found.shape[:-1], np.nan)
     total = np.abs(found[..., :, None] - found[..., None, :]).sum((-1, -2))
     scale = 2 * count * (count - 1) * found.mean(-1)
-    return np.divide(total, scale, out=np.zeros_like(total), where=scale > 0)
+    return np.divide(total, scale, out=np.zeros_like(total), where=scale != 0)
 
 
 def garbe(fmr: ArrayLike, fnmr: ArrayLike, alpha: float = 0.5) -> Floats:

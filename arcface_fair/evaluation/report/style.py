@@ -26,7 +26,8 @@ th, td { padding: .28rem .6rem; border-bottom: 1px solid var(--line); text-align
   white-space: nowrap; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
   background: var(--paper); }
-thead th { white-space: normal; vertical-align: bottom; border-bottom: 2px solid var(--ink); font-weight: 600; }
+thead th { white-space: normal; vertical-align: bottom; border-bottom: 2px solid var(--ink);
+  font-weight: 600; }
 td small { display: block; color: var(--soft); font-size: .75rem; }
 td.best { background: var(--goodback); color: var(--good); font-weight: 600; }
 td.worst { background: var(--badback); color: var(--bad); font-weight: 600; }

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""The highest of a stream are kept, exactly, in bounded room, ties included."""
+
+import numpy as np
+
+from arcface_fair.evaluation import top_pairs
+from arcface_fair.evaluation.top_pairs import TopPairs
+
+
+def offered(scores, keep, parts=7, doubt=0.0):
+    top = TopPairs(keep, doubt)
+    places = np.arange(len(scores))
+    for some in np.array_split(places, parts):
+        enough = some[scores[some] >= top.bound]
+        top.offer(enough, enough + 1, scores[enough].astype(np.float32))
+    return top
+
+
+def test_the_highest_come_back_in_falling_order_with_their_places(monkeypatch):
+    monkeypatch.setattr(top_pairs, "ROOM", 10)
+    scores = np.random.default_rng(0).permutation(500) / 512
+    found, rows, columns = offered(scores, 20).sorted(lambda a, b: scores[a], [])
+    expected = np.sort(scores)[::-1]
+    assert (found[:20] == expected[:20]).all()
+    assert (scores[rows[:20]] == found[:20]).all()
+    assert (columns == rows + 1).all()
+
+
+def test_the_bound_rises_and_the_room_stays(monkeypatch):
+    monkeypatch.setattr(top_pairs, "ROOM", 10)
+    top = offered(np.arange(5000) / 8192, 20, parts=200)
+    assert top.bound > 0.5
+    assert top._count <= 2 * 20 + 10 + 25
+
+
+def test_a_rank_in_doubt_gets_its_exact_value():
+    rough = np.array([0.5, 0.5, 0.5, 0.4, 0.1])
+    exact = np.array([0.5 - 1e-9, 0.5 + 1e-9, 0.5, 0.4, 0.1])
+    found, rows, _ = offered(rough, 5, doubt=1e-6).sorted(lambda a, b: exact[a], [1])
+    assert rows[:3].tolist() == [1, 2, 0]
+    assert found[1] == 0.5
+    assert found[0] == exact[1]
+
+
+def test_more_ties_than_there_is_room_for_are_said(monkeypatch):
+    monkeypatch.setattr(top_pairs, "ROOM", 10)
+    top = offered(np.full(1000, 0.25), 20)
+    found, _, _ = top.sorted(lambda a, b: np.zeros(len(a)), [5])
+    assert not top.certain
+    assert (found == 0.25).all()
+    assert 20 <= len(found) <= 50
