@@ -55,11 +55,16 @@ def write_atomically(value: Any, path: Path) -> None:
     """``torch.save`` that leaves either the whole new file or what was there before."""
     scratch = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        torch.save(value, scratch)
+        with open(scratch, "wb") as file:
+            torch.save(value, file)
         os.replace(scratch, path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        # torch answers a full disk with an error of its own and keeps the disk's as its context.
+        problem = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(problem, OSError):
+            raise
         raise UserError(
-            f"cannot write {path}: {error.strerror}; free space or choose another config.output"
+            f"cannot write {path}: {problem.strerror}; free space or choose another config.output"
         ) from error
     finally:
         scratch.unlink(missing_ok=True)

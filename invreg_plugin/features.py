@@ -26,7 +26,7 @@ from torch import Tensor
 from arcface_fair import dist
 from arcface_fair.errors import UserError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("arcface_fair.invreg.features")  # below the run's own log
 
 _MAGIC = b"arcface-fair features 1\n"
 _HEADER = 4096

@@ -129,11 +129,6 @@ class PartitionStages(Hook):
             "stage %d: subsets of %s identities, objective %.4f",
             stage + 1, partition.sizes, partition.objective,
         )  # fmt: skip
-        single = partition.report.get("identities_with_one_image", 0)
-        if single:
-            LOGGER.info("stage %d: %d of %d identities have one image; without a positive pair "
-                        "they are placed by their likeness to the others alone",
-                        stage + 1, single, partition.report["identities"])  # fmt: skip
         for earlier in range(stage):
             if self.partitions.learned(earlier):
                 before = self.partitions.subset[earlier].cpu().numpy()

@@ -44,7 +44,7 @@ __all__ = [
     "table_partition",
 ]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("arcface_fair.invreg.partition")  # below the run's own log
 
 Progress = Callable[[int, int, float], None]
 

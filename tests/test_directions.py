@@ -31,6 +31,7 @@ ALLOWED = {
     "penalties": set(),
     "plugins": {"errors", "hooks", "penalties", "settings"},
     "session": {"errors", "hooks", "penalties", "plugins", "settings", "config"},
+    "partitions": {"checkpoint", "data", "errors", "evaluation", "export"},
     "export": {"backbones", "data", "dist", "errors", "registry"},
     "initial": {"backbones", "errors", "export"},
 }

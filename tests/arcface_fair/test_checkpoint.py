@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from arcface_fair import dist
 from arcface_fair.checkpoint import (
     UPSTREAM_KEYS,
     checkpoint_path,
+    keep_model,
     load_checkpoint,
     save_checkpoint,
     write_atomically,
@@ -28,6 +30,44 @@ def test_the_newest_checkpoint_is_loaded_and_the_one_before_is_kept(tmp_path):
         "checkpoint_gpu_0.pt",
         "checkpoint_gpu_0.previous.pt",
     }
+
+
+def test_a_kept_model_is_a_backbone_file_and_each_ranks_centres(tmp_path):
+    keep_model(tmp_path, 4, {"fc.weight": torch.ones(2)}, torch.zeros(3, 2))
+    model = torch.load(tmp_path / "model_epoch_4.pt", weights_only=True)
+    centres = torch.load(tmp_path / "centres_epoch_4_gpu_0.pt", weights_only=True)
+    assert list(model) == ["fc.weight"]
+    assert centres["weight"].shape == (3, 2)
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(UserError, match=r"cannot write .*centres_epoch_0_gpu_0.pt"):
+        keep_model(tmp_path / "gone", 0, {}, torch.zeros(1))
+
+
+@pytest.fixture
+def _files_end_at_64_kib():
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("_files_end_at_64_kib")
+def test_a_disk_that_fills_up_under_torch_is_said_and_the_old_checkpoint_loads(tmp_path):
+    save_checkpoint(tmp_path, state(1))
+    with pytest.raises(UserError, match=r"cannot write .*: File too large; free space or choose"):
+        save_checkpoint(tmp_path, {**state(2), "weight": torch.zeros(10**5)})
+    assert load_checkpoint(tmp_path, {})["global_step"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint_gpu_0.pt"]
+
+
+def test_what_is_no_fault_of_the_disk_is_not_blamed_on_it(tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("not the disk")
+
+    monkeypatch.setattr(torch, "save", broken)
+    with pytest.raises(RuntimeError, match="not the disk"):
+        write_atomically({}, tmp_path / "a.pt")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
