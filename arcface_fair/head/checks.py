@@ -83,6 +83,10 @@ def find_error(
             )
     if labels.numel() == 0:
         return UserError("the batch is empty, expected at least one row; drop the last batch")
+    return _value_error(labels, num_classes, embeddings)
+
+
+def _value_error(labels: Tensor, num_classes: int, embeddings: Tensor | None) -> UserError | None:
     wrong = (labels < 0) | (labels >= num_classes) | (labels != labels.long())
     finite = torch.ones_like(wrong[:1]) if embeddings is None else embeddings.isfinite().all()[None]
     any_wrong, all_finite = torch.stack([wrong.any(), finite.all()]).tolist()
