@@ -69,6 +69,7 @@ class Bench:
         self.session.before_epoch(0)
 
     def step(self) -> None:
+        """One training step."""
         images = self.session.before_forward(self.images, self.labels)
         loss = self.head(self.backbone(images), self.labels)
         self.session.after_loss(loss)
@@ -128,7 +129,7 @@ def parts(bench: Bench, plain: Bench) -> dict[str, float]:
         "forward alone": forward,
         "map (forward and input gradient)": lambda: look(False),
         "map with a graph": lambda: look(True),
-        "classifier's step": lambda: classifier.learn(seen.maps, groups, len(groups)),
+        "classifier's step": lambda: classifier.learn(seen.maps, groups, groups),
     }
     return {
         name: round(min(seconds(piece) for _ in range(2)) / unit, 3)

@@ -48,23 +48,34 @@ class MapClassifier:
         side = self.settings.map_side
         return relative if maps.shape[-1] == side else adaptive_avg_pool2d(relative, side)
 
-    def learn(self, maps: Tensor, groups: Tensor, known: int) -> tuple[Tensor, Tensor]:
+    def learn(self, maps: Tensor, groups: Tensor, all_groups: Tensor) -> tuple[Tensor, Tensor]:
         """One SGD step (eq. 3) on the rows with a known group; (loss, accuracy) of all ranks.
 
-        ``maps`` [B, H, W], ``groups`` [B], -1 unknown; ``known`` >= 2: such rows over all ranks.
+        ``maps`` [B, H, W] and ``groups`` [B] of this rank, ``all_groups`` [N] as gathered, -1
+        unknown and at least 2 known. With ``classifier_balance`` both figures are means over the
+        groups present of their means: eq. (4) asks for a uniform answer, which a classifier that
+        has learned unequal shares does not give even where maps tell it nothing.
         All ranks or none.
         """
         self.network.train()
         rows = groups >= 0
+        weights = self._weights(all_groups)[groups[rows]]
         scores = self.network(self.inputs(maps.detach()[rows]))
-        loss = cross_entropy(scores, groups[rows], reduction="sum") / known
+        loss = (weights * cross_entropy(scores, groups[rows], reduction="none")).sum()
         self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
-        right = (scores.detach().argmax(1) == groups[rows]).sum() / known
+        right = (weights * (scores.detach().argmax(1) == groups[rows])).sum()
         figures = torch.stack([loss.detach(), right])
         self._sum_gradients(figures)
         self.optimizer.step()
         return figures[0], figures[1]
+
+    def _weights(self, all_groups: Tensor) -> Tensor:
+        """What a row of each group counts, [G]; the known rows of all ranks add up to 1."""
+        counts = all_groups[all_groups >= 0].bincount(minlength=self.num_groups)
+        if not self.settings.classifier_balance:
+            return torch.ones_like(counts, dtype=torch.float32) / counts.sum()
+        return (counts > 0) / (counts.clamp_min(1) * (counts > 0).sum())
 
     def _sum_gradients(self, figures: Tensor) -> None:
         """All gradients and the step's figures in one all-reduce, in place."""

@@ -49,6 +49,7 @@ class GabnSettings:
     num_groups: int | None = None  # None: as many as the group table names
     map_side: int = 112  # maps are averaged down to this side for the classifier, pixels
     classifier_width: int = 64  # channels of its first stage; 64 is ResNet-18
+    classifier_balance: bool = True  # in eq. (3) groups count alike | False: maps do, as printed
     classifier_every: int = 1  # it is trained on every n-th step
     classifier_lr: float = 0.1
     classifier_momentum: float = 0.9

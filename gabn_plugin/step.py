@@ -113,7 +113,7 @@ class BalanceStep:
             return None
         known = int((all_groups >= 0).sum())
         if known >= FEWEST_ROWS and self._due(step, self.settings.classifier_every):
-            loss, accuracy = self.classifier.learn(seen.maps, step.groups, known)
+            loss, accuracy = self.classifier.learn(seen.maps, step.groups, all_groups)
             self.session.log("gabn/classifier_loss", loss)
             self.session.log("gabn/classifier_accuracy", accuracy)
         if self.settings.objective != "term":

@@ -34,7 +34,7 @@ GROUPS = torch.tensor([0, 1, 2, 0, 1, 2, 0, -1, 1, 2, -1, 0])
 def test_it_learns_groups_that_can_be_told_apart() -> None:
     judge = classifier(classifier_lr=0.05)
     for step in range(30):
-        loss, accuracy = judge.learn(maps_of(GROUPS, step), GROUPS, 10)
+        loss, accuracy = judge.learn(maps_of(GROUPS, step), GROUPS, GROUPS)
     assert loss < 0.3
     assert accuracy > 0.9
 
@@ -73,7 +73,7 @@ def test_confusion_reaches_the_maps_and_never_the_classifier() -> None:
 def test_maps_of_zeros_teach_and_confuse_without_nan() -> None:
     judge = classifier()
     maps = torch.zeros(12, 56, 56, requires_grad=True)
-    loss, _ = judge.learn(maps, GROUPS, 10)
+    loss, _ = judge.learn(maps, GROUPS, GROUPS)
     confusion = judge.confusion(maps).sum()
     confusion.backward()
     assert loss.isfinite()
@@ -86,17 +86,31 @@ def test_rows_of_unknown_group_teach_nothing() -> None:
     maps = maps_of(GROUPS)
     different = maps.clone()
     different[GROUPS < 0] = 7.0
-    one.learn(maps, GROUPS, 10)
-    other.learn(different, GROUPS, 10)
+    one.learn(maps, GROUPS, GROUPS)
+    other.learn(different, GROUPS, GROUPS)
     for a, b in zip(one.network.parameters(), other.network.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_groups_count_alike_or_maps_do_as_settings_say() -> None:
+    groups = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1, -1])  # the third group is not in the batch
+    found = {}
+    for balance in (True, False):
+        judge = classifier(classifier_balance=balance)
+        with torch.no_grad():
+            judge.network.fc.weight.zero_()
+            judge.network.fc.bias.copy_(torch.tensor([2.0, 0.0, 0.0]))  # always the first
+        found[balance] = [float(v) for v in judge.learn(maps_of(groups), groups, groups)]
+    log_p = torch.tensor([2.0, 0.0, 0.0]).log_softmax(0)
+    assert found[True] == pytest.approx([float(-(log_p[0] + log_p[1]) / 2), 0.5])
+    assert found[False] == pytest.approx([float(-(6 * log_p[0] + 2 * log_p[1]) / 8), 0.75])
 
 
 def _learn_on_rank(sizes: list[int]) -> tuple:
     own = torch.arange(12).split(sizes)[dist.rank()]
     judge = classifier(classifier_lr=0.01)
     for step in range(2):
-        figures = judge.learn(maps_of(GROUPS, step)[own], GROUPS[own], 10)
+        figures = judge.learn(maps_of(GROUPS, step)[own], GROUPS[own], GROUPS)
     return figures, list(judge.network.state_dict().values())
 
 
@@ -114,12 +128,12 @@ def test_two_processes_learn_what_one_does_and_agree_to_the_last_bit(sizes: list
 def test_it_goes_on_from_its_state_as_if_nothing_had_happened() -> None:
     whole, parts = classifier(), classifier()
     for step in range(2):
-        parts.learn(maps_of(GROUPS, step), GROUPS, 10)
-        whole.learn(maps_of(GROUPS, step), GROUPS, 10)
+        parts.learn(maps_of(GROUPS, step), GROUPS, GROUPS)
+        whole.learn(maps_of(GROUPS, step), GROUPS, GROUPS)
     resumed = classifier(seed=9)
     resumed.load_state_dict(parts.state_dict())
-    whole.learn(maps_of(GROUPS, 3), GROUPS, 10)
-    resumed.learn(maps_of(GROUPS, 3), GROUPS, 10)
+    whole.learn(maps_of(GROUPS, 3), GROUPS, GROUPS)
+    resumed.learn(maps_of(GROUPS, 3), GROUPS, GROUPS)
     for a, b in zip(whole.network.parameters(), resumed.network.parameters(), strict=True):
         assert torch.equal(a, b)
 
