@@ -97,11 +97,34 @@ def _check_added_keys(cfg: Mapping[str, Any]) -> None:
 
 
 def _complete(cfg: Any) -> None:
-    """Our configs may leave the numbers of classes and images to the data; upstream needs them."""
+    """Keys that our configs may leave out: upstream has no default, or one that does not fit.
+
+    A job that lists plugins and says nothing of ``output`` gets a folder of its own, and keeps
+    checkpoints, as in the embedded trainer; upstream's base would put all runs into one folder.
+    """
+    for key, value in (("warmup_epoch", 0), ("val_targets", [])):
+        if key not in cfg:
+            cfg[key] = value
+    name, job = _job_file()
+    if "plugins" in job:
+        if "output" not in job:
+            cfg.output = os.path.join("work_dirs", name)
+        if "save_all_states" not in job:
+            cfg.save_all_states = True
     if cfg.get("num_classes") is None:
         cfg.num_classes = faces(cfg.rec).num_classes
     if cfg.get("num_image") is None:
         cfg.num_image = faces(cfg.rec).num_images
+
+
+def _job_file() -> tuple[str, Mapping[str, Any]]:
+    """Name and keys of the job's config module, which upstream's get_config has imported."""
+    for module in reversed(list(sys.modules)):
+        package, _, name = module.partition(".")
+        keys = getattr(sys.modules[module], "config", None)
+        if package == "configs" and name not in ("", "base") and isinstance(keys, Mapping):
+            return name, keys
+    return "", {}
 
 
 def _check_loader(cfg: Mapping[str, Any]) -> None:
