@@ -69,9 +69,9 @@ def subset_risk(ce: Tensor, subsets: Tensor, num_subsets: int) -> Tensor:
 def subset_means(values: Tensor, subsets: Tensor, num_subsets: int) -> Tensor:
     """The mean of ``values`` [N] over the rows of every subset, [P, K]; NaN where there is none.
 
-    Arguments and errors as in :func:`irmv1`.
+    ``subsets`` as in :func:`irmv1`, unchecked: it is for curves and must not wait for the device.
     """
-    members = _members(values, subsets, num_subsets)
+    members = _one_hot(values, subsets, num_subsets)
     return members @ values / members.sum(-1)
 
 
@@ -94,5 +94,9 @@ def _members(ce: Tensor, subsets: Tensor, num_subsets: int) -> Tensor:
             f"subsets hold ids {int(subsets.min())}..{int(subsets.max())}, expected "
             f"-1..{num_subsets - 1}; raise num_subsets to the largest partition's count"
         )
-    ids = torch.arange(num_subsets, device=ce.device)
-    return (subsets.to(ce.device)[:, None, :] == ids[None, :, None]).to(ce.dtype)
+    return _one_hot(ce, subsets, num_subsets)
+
+
+def _one_hot(values: Tensor, subsets: Tensor, num_subsets: int) -> Tensor:
+    ids = torch.arange(num_subsets, device=values.device)
+    return (subsets.to(values.device)[:, None, :] == ids[None, :, None]).to(values.dtype)

@@ -36,7 +36,7 @@ def agreement(a: np.ndarray, b: np.ndarray) -> Agreement:
     known = (a >= 0) & (b >= 0)
     if not known.any():
         return Agreement(float("nan"), float("nan"))
-    table = _contingency(a[known], b[known])
+    table = _table(_ranked(a[known]), _ranked(b[known]))
     return Agreement(_nmi(table), float(_best_match(table) / table.sum()))
 
 
@@ -49,14 +49,19 @@ def chance_agreement(a: np.ndarray, b: np.ndarray, *, shuffles: int = 100, seed:
     known = (a >= 0) & (b >= 0)
     if not known.any():
         return float("nan")
-    first, second = a[known].astype(np.int64), b[known].astype(np.int64)
+    first, second = _ranked(a[known]), _ranked(b[known])
     generator = np.random.default_rng(seed)
-    found = [_nmi(_contingency(first, generator.permutation(second))) for _ in range(shuffles)]
+    found = [_nmi(_table(first, generator.permutation(second))) for _ in range(shuffles)]
     return float(np.quantile(found, 0.95))
 
 
-def _contingency(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = np.unique(a, return_inverse=True)[1], np.unique(b, return_inverse=True)[1]
+def _ranked(values: np.ndarray) -> np.ndarray:
+    """The values renamed to 0, 1, ... without gaps."""
+    return np.unique(values, return_inverse=True)[1]
+
+
+def _table(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """How often each pair of ranked values occurs, int64 [values of a, values of b]."""
     width = int(b.max()) + 1
     return np.bincount(a * width + b, minlength=(int(a.max()) + 1) * width).reshape(-1, width)
 
