@@ -83,7 +83,7 @@ def _facts(metadata: Mapping[str, str], train_std: float) -> dict[str, str]:
     }
     if train_std != RUNTIME_STD:
         facts["folded"] = f"first convolution times {RUNTIME_STD:g} / {train_std:g}"
-    return facts | {str(key): str(value) for key, value in metadata.items()}
+    return {str(key): str(value) for key, value in metadata.items()} | facts
 
 
 def plain_copy(backbone: nn.Module) -> nn.Module:

@@ -25,6 +25,8 @@ from arcface_fair.export.extra import require
 from arcface_fair.export.fold import RUNTIME_STD, fold_input_scale
 from arcface_fair.export.onnx_file import DEFAULT_OPSET, add_facts, plain_copy, trace
 
+LARGEST_HALF = 65504.0  # of float16
+
 VARIANTS = {
     "static1": "a batch of one and no other (TensorRT, ncnn, MNN)",
     "fp16": "weights in 16 bits, computed and fed in 32",
@@ -113,7 +115,7 @@ def _half_weights(reference: Path, draft: Path) -> None:
 
 def _as_half(values: Any, name: str) -> Any:
     largest = float(np.abs(values).max(initial=0.0))
-    if largest > np.finfo(np.float16).max:
+    if largest > LARGEST_HALF:
         raise UserError(
             f"the weights {name} reach {largest:.3g}, more than 16 bits hold (65504); "
             "leave the variant fp16 out"
