@@ -20,10 +20,10 @@ from arcface_fair.bridge.configure import Configured, current, faces
 from arcface_fair.bridge.devices import device
 from arcface_fair.bridge.files import facts, save_checkpoint
 from arcface_fair.errors import UserError
+from arcface_fair.head.scaler import build_scaler
 from arcface_fair.session import Session
 from arcface_fair.trainer import build
 from arcface_fair.trainer.output import write_config
-from arcface_fair.trainer.scaler import build_scaler
 
 LOGGER = logging.getLogger("arcface_fair")
 

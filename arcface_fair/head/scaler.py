@@ -33,3 +33,11 @@ class AgreedGradScaler(torch.amp.GradScaler):
         """Divides the gradients by the scale and agrees on whether any is not finite."""
         super().unscale_(optimizer)
         agree_on_inf(self, optimizer)
+
+
+def build_scaler(*, enabled: bool, device_type: str = "cuda") -> AgreedGradScaler:
+    """The scaler of a run; disabled (a factor of one) unless the run computes in float16.
+
+    Grows every 100 good steps, as upstream's does.
+    """
+    return AgreedGradScaler(device_type, enabled=enabled, growth_interval=100)

@@ -74,6 +74,7 @@ def build_head(run: RunSettings, num_classes: int, device: torch.device) -> Part
         num_classes,
         run.sample_rate,
         kernel=run.kernel,
+        memory_budget_mib=run.head_memory_mib,
         seed=run.seed,
     )
     return head.to(device).train()

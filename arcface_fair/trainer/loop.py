@@ -23,6 +23,7 @@ from arcface_fair.data.images import FACE_SIZE
 from arcface_fair.data.loader import Batch, make_loader
 from arcface_fair.data.sampler import EpochBatches
 from arcface_fair.errors import UserError
+from arcface_fair.head.scaler import build_scaler
 from arcface_fair.initial import start_from
 from arcface_fair.plugins import load_plugin_modules, parse_plugin_settings
 from arcface_fair.session import Session
@@ -30,7 +31,6 @@ from arcface_fair.trainer import build
 from arcface_fair.trainer.device import choose_device, one_sentence_each, process_group
 from arcface_fair.trainer.logs import RunLog
 from arcface_fair.trainer.output import prepare_output, write_config
-from arcface_fair.trainer.scaler import build_scaler
 from arcface_fair.trainer.schedules import build_schedule
 from arcface_fair.trainer.settings import RunSettings, parse_run
 from arcface_fair.trainer.state import (

@@ -76,6 +76,7 @@ class RunSettings:
     groups: str | None = None  # identity -> group table; None: groups.tsv beside the record
     group_attribute: str | None = None  # the column that is `Step.groups`; None: the first
     kernel: Literal["auto", "dense", "chunked"] = "auto"  # how the head computes its softmax
+    head_memory_mib: float = 64.0  # budget of the head's blocks; "auto" is dense where it fits
     device: str = "auto"  # auto | cpu | cuda
     norm: str = "batch"  # batch | none; none only for small networks in tests
     plugins: tuple = ()  # modules of the plugins, in the order in which they act
@@ -90,6 +91,7 @@ class RunSettings:
             check_range(f"config.{key}", getattr(self, key), 0)
         for key in ("lr", "clip_norm", "margin_scale"):
             check_range(f"config.{key}", getattr(self, key), 0, open_low=True)
+        check_range("config.head_memory_mib", self.head_memory_mib, 1)
         check_range("config.sample_rate", self.sample_rate, 0, 1, open_low=True)
         check_range("config.dropout", self.dropout, 0, 1)
         check_choice("config.optimizer", self.optimizer, ("sgd", "adamw"))
