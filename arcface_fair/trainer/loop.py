@@ -194,9 +194,10 @@ class Trainer:
                 raise
             self.head.pending_error = error
             size = self.run.batch_size
-            images = torch.zeros(size, 3, FACE_SIZE, FACE_SIZE, dtype=torch.uint8)
-            nothing = torch.zeros(size, dtype=torch.int64)
-            yield Batch(*(part.to(self.device) for part in (images, nothing, nothing)), 0)
+            shape = (size, 3, FACE_SIZE, FACE_SIZE)
+            images = torch.zeros(shape, dtype=torch.uint8, device=self.device)
+            nothing = torch.zeros(size, dtype=torch.int64, device=self.device)
+            yield Batch(images, nothing, nothing, 0)
 
     def _step(self, batch: Batch) -> None:
         self.skipped_images += batch.skipped
