@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the drawn pairs (default 0)")
     parser.add_argument("--images", type=Path, help="folder that the table's paths begin in")
-    parser.add_argument("--landmarks", type=Path, help="align the table's images by these")
+    parser.add_argument(
+        "--landmarks", type=Path, nargs="+", help="align the table's images by these lists"
+    )
     parser.add_argument("--resize", action="store_true", help="bring square images to 112 x 112")
     parser.add_argument("--skip-bad", action="store_true", help="leave out pairs with a bad image")
     parser.add_argument(
@@ -93,7 +95,7 @@ def read_sets(args: argparse.Namespace) -> list[PairSet]:
         return rfw_sets(args.source, args.names)
     if args.kind == "celeba":
         return celeba_sets(args.source, args.attributes, args.pairs, args.seed)
-    landmarks = Landmarks(args.landmarks) if args.landmarks else None
+    landmarks = Landmarks(*args.landmarks) if args.landmarks else None
     crop = Crop(landmarks, args.resize)
     if args.kind == "digiface":
         return [digiface_set(args.source, crop, args.identities, args.pairs, args.seed)]

@@ -19,7 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("out", type=Path, help="folder for the record")
     parser.add_argument(
-        "--landmarks", type=Path, help="align by these: a line PATH [LABEL] x1 y1 ... x5 y5 each"
+        "--landmarks",
+        type=Path,
+        nargs="+",
+        help="align by these lists: a line PATH [LABEL] x1 y1 ... x5 y5 each",
     )
     parser.add_argument(
         "--resize", action="store_true", help="bring aligned square images to 112 x 112"
@@ -72,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
             raise UserError("the lists of --exclude name every identity; nothing is left to pack")
     people = settle_duplicates(people, args.duplicates)
     crop = Crop(
-        Landmarks(args.landmarks) if args.landmarks else None,
+        Landmarks(*args.landmarks) if args.landmarks else None,
         args.resize,
         None if args.png else args.quality,
     )

@@ -40,7 +40,7 @@ class Crop:
             points = self.landmarks.find(path)
             if points is None:
                 raise BadImageError(
-                    f"{path} has no landmarks in {self.landmarks.path}; add them, "
+                    f"{path} has no landmarks in {self.landmarks.name}; add them, "
                     "or leave the image out with --skip-bad"
                 )
         if points is None and _is_face(data) and _decodes(data, path):

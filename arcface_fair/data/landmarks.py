@@ -20,30 +20,35 @@ _POINTS = 10
 
 
 class Landmarks:
-    """Landmarks by image.  len(): the number of images listed.
+    """Landmarks by image, from one list or several.  len(): the number of images listed.
 
     An image is found by the last parts of its path, at most three (group/person/file), since
     lists begin theirs at folders of their authors. Raises UserError if the file cannot be read,
     a line is wrong, or an image stands there twice with different points.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, *paths: str | Path) -> None:
+        self.name = ", ".join(str(path) for path in paths)
         self._rows: dict[str, int] = {}
         self._short: dict[str, int] = {}
         numbers = array("f")
+        for path in paths:
+            self._read(Path(path), numbers)
+        self.points = np.frombuffer(numbers, np.float32).reshape(-1, 5, 2)
+
+    def _read(self, path: Path, numbers: array) -> None:
+        found = False
         try:
-            with self.path.open(encoding="utf-8-sig") as file:
+            with path.open(encoding="utf-8-sig") as file:
                 for number, line in enumerate(file, start=1):
-                    self._add(line.strip(), number, numbers)
+                    found |= self._add(line.strip(), f"{path}, line {number}", numbers, found)
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
             raise UserError(
                 f"landmarks {path} cannot be read ({reason}); give a text file of paths and "
                 "x1 y1 ... x5 y5"
             ) from error
-        self.points = np.frombuffer(numbers, np.float32).reshape(-1, 5, 2)
-        if not len(self.points):
+        if not found:
             raise UserError(
                 f"landmarks {path} holds no line of a path and ten numbers; "
                 "write PATH x1 y1 ... x5 y5, one image a line"
@@ -52,32 +57,32 @@ class Landmarks:
     def __len__(self) -> int:
         return len(self.points)
 
-    def _add(self, line: str, number: int, numbers: array) -> None:
+    def _add(self, line: str, where: str, numbers: array, found: bool) -> bool:
+        """Takes up a line; whether it tells landmarks.  found: an earlier line of it did."""
         if not line:
-            return
+            return False
         path, values = _split(line)
         if values is None:
-            if self._rows:
+            if found:
                 raise UserError(
-                    f"{self.path}, line {number}: expected a path and ten numbers "
-                    f"x1 y1 ... x5 y5 (a label may stand between), found {line[:60]!r}; "
-                    "correct the line"
+                    f"{where}: expected a path and ten numbers x1 y1 ... x5 y5 (a label may stand "
+                    f"between), found {line[:60]!r}; correct the line"
                 )
-            return
+            return False
         parts = _parts(path)
         row = len(numbers) // _POINTS
         key = "/".join(parts[-3:])
         if (known := self._rows.setdefault(key, row)) != row:
             if values != numbers[known * _POINTS : (known + 1) * _POINTS].tolist():
                 raise UserError(
-                    f"{self.path}, line {number}: {key} has other landmarks in an earlier line; "
-                    "keep one of them"
+                    f"{where}: {key} has other landmarks in an earlier line; keep one of them"
                 )
-            return
+            return True
         for short in {"/".join(parts[-2:]), parts[-1]} - {key}:
             # -1: several images end like this, so the short name says nothing.
             self._short[short] = -1 if short in self._short else row
         numbers.extend(values)
+        return True
 
     def find(self, path: str | Path) -> np.ndarray | None:
         """float32 [5, 2] of the image, or None if the list has none for it."""

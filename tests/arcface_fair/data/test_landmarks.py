@@ -60,6 +60,17 @@ def test_a_wrong_line_is_named(tmp_path, line):
         read(tmp_path, f"A/1.jpg {TEN}\n{line}\n")
 
 
+def test_several_lists_are_one_table(tmp_path):
+    (tmp_path / "a").write_text(f"A/1.jpg {TEN}\n")
+    (tmp_path / "b").write_text(f"count\nB/1.jpg {TEN}\n")
+    table = Landmarks(tmp_path / "a", tmp_path / "b")
+    assert len(table) == 2
+    assert table.find("B/1.jpg") is not None
+    (tmp_path / "c").write_text("nothing\n")
+    with pytest.raises(UserError, match=r"landmarks .+c holds no line of a path"):
+        Landmarks(tmp_path / "a", tmp_path / "c")
+
+
 def test_a_file_without_landmarks_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"lmk.txt holds no line of a path and ten numbers; write"):
         read(tmp_path, "text\n")
