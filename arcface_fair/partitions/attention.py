@@ -126,6 +126,10 @@ def draw_group_maps(found: GroupMaps, path: Path) -> Path:
     for axes in grid.flat:
         axes.set_xticks([])
         axes.set_yticks([])
+    figure.suptitle(
+        f"Grad-CAM by group; of a uniform map {100 * (1 - mask.mean()):.0f} % lies outside the line",
+        fontsize=9,
+    )
     bar = figure.colorbar(heat, ax=grid, location="right", shrink=0.5, aspect=30)
     bar.set_label("mean Grad-CAM (each image's maximum is 1)", fontsize=8)
     figure.savefig(path, dpi=130)
