@@ -144,7 +144,7 @@ class ReplaceAt(AtPattern):
 
 
 class ReplaceExpressionAt(AtPattern):
-    """Another expression; in a call, a last argument ``...`` takes the arguments that were there."""
+    """Another expression; a last argument ``...`` of a call takes those that were there."""
 
     def __init__(self, pattern: ast.AST, code: str) -> None:
         super().__init__(pattern)

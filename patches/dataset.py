@@ -14,7 +14,9 @@ class RecordsWithoutMxnet(Patch):
 
     NAME = "records"
     FILE = "dataset.py"
-    DESCRIPTION = "reads train.rec without MXNet, and without torchvision unless images lie in folders"
+    DESCRIPTION = (
+        "reads train.rec without MXNet, and without torchvision unless images lie in folders"
+    )
 
     def edits(self, tree: ast.Module) -> list[Edit]:
         """Imports, the construction of the record data set, and the late import."""

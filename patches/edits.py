@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kinds of edit a patch is made of: each finds its anchor, changes it, and counts the places."""
+"""The kinds of edit that a patch is made of: an anchor, a pattern, and what is written there."""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ class EvalIjbc(Patch):
 
     NAME = "ijb"
     FILE = "eval_ijbc.py"
-    DESCRIPTION = "runs the IJB protocol of a model.pt without menpo, on current NumPy, on any device"
+    DESCRIPTION = (
+        "runs the IJB protocol of a model.pt without menpo, on current NumPy, on any device"
+    )
 
     def edits(self, tree: ast.Module) -> list[Edit]:
         """Types that NumPy removed, the device, and the colours of the figure."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What an install leaves behind in ``DIR/.arcface_fair``: originals and hashes, enough to undo.
 
-    installed.json      version, patches, and for each file the hashes before and after
-    originals/FILE      the bytes before
+installed.json      version, patches, and for each file the hashes before and after
+originals/FILE      the bytes before
 """
 
 from __future__ import annotations

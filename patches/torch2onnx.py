@@ -10,7 +10,7 @@ from .patch import Patch
 
 
 class ExportByUs(Patch):
-    """Upstream's export stops at ``np.float``, and behind it would bake the batch into the graph."""
+    """Upstream's export stops at ``np.float``; behind it, the batch would be fixed at 1."""
 
     NAME = "export"
     FILE = "torch2onnx.py"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Checkpoints of an arcface_torch run: written whole, and re-cut for another number of processes."""
+"""Checkpoints of an arcface_torch run: written whole, re-cut for another number of processes."""
 
 from __future__ import annotations
 

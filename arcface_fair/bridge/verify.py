@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Verification sets for arcface_torch's own verification: read safely, judged without SciPy's gap."""
+"""Verification sets for arcface_torch: read safely, judged without SciPy's gap."""
 
 from __future__ import annotations
 

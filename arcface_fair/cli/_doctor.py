@@ -31,9 +31,9 @@ def environment() -> list[str]:
     from arcface_fair.plugins import announced_plugins
 
     versions = [f"{name} {_version(name)}" for name in _PACKAGES]
-    names = [
-        torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())
-    ] or [f"CPU, {os.cpu_count()} cores"]
+    names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())] or [
+        f"CPU, {os.cpu_count()} cores"
+    ]
     backends = [
         name
         for name, there in (

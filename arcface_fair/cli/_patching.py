@@ -19,8 +19,7 @@ def installer() -> ModuleType:
     """The module that installs. Raises UserError where LibCST is not installed."""
     if importlib.util.find_spec("libcst") is None:
         raise UserError(
-            "installing needs LibCST, which is not installed; "
-            "pip install 'arcface-fair[upstream]'"
+            "installing needs LibCST, which is not installed; pip install 'arcface-fair[upstream]'"
         )
     if _NAME not in sys.modules and importlib.util.find_spec(_NAME) is None:
         folder = Path(arcface_fair.__file__).parents[1] / "patches"

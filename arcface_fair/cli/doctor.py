@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``arcface-fair doctor [DIR]``: what is installed, what it runs on, whether a run's data are there."""
+"""``arcface-fair doctor [DIR]``: what is installed, on what it runs, whether data are there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def run(args: argparse.Namespace) -> int:
     from arcface_fair.cli import _doctor
 
     config = _doctor.read_config(args.config) if args.config else {}
-    lines, problems = _doctor.environment(), []
+    lines = _doctor.environment()
+    problems: list[str] = []
     if args.folder is not None:
         fine, sentence = _doctor.install(args.folder)
         (lines if fine else problems).append(sentence)

@@ -57,9 +57,7 @@ def run(
 def write_config(path: Path, values: dict[str, Any]) -> Path:
     """A config file in upstream's form."""
     lines = [f"config[{key!r}] = {value!r}" for key, value in values.items()]
-    path.write_text(
-        "\n".join(["from easydict import EasyDict", "config = EasyDict()", *lines, ""])
-    )
+    path.write_text("\n".join(["from easydict import EasyDict", "config = EasyDict()", *lines, ""]))
     return path
 
 

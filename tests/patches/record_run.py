@@ -89,7 +89,10 @@ def stand_in_for_torchvision() -> None:
         wide = [torch.tensor(values).view(-1, 1, 1) for values in (mean, std)]
         return lambda image: image.sub(wide[0]).div(wide[1])
 
-    package, transforms = types.ModuleType("torchvision"), types.ModuleType("torchvision.transforms")
+    package, transforms = (
+        types.ModuleType("torchvision"),
+        types.ModuleType("torchvision.transforms"),
+    )
     datasets = types.ModuleType("torchvision.datasets")
     transforms.Compose = Compose
     transforms.ToPILImage = lambda: lambda image: image
@@ -139,8 +142,8 @@ def stand_in_for_verbose() -> None:
     from torch.optim import lr_scheduler
 
     begin = lr_scheduler.LRScheduler.__init__
-    lr_scheduler._LRScheduler.__init__ = lambda self, optimizer, last_epoch=-1, verbose=False: begin(
-        self, optimizer, last_epoch
+    lr_scheduler._LRScheduler.__init__ = lambda self, optimizer, last_epoch=-1, verbose=False: (
+        begin(self, optimizer, last_epoch)
     )
 
 

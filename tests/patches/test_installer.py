@@ -44,7 +44,7 @@ def test_install_from_the_repositorys_root_check_and_undo(home, capsys):
     assert "wrote configs/orl_invreg.py" in said
     assert "bridge.configure(cfg)" in (home / "train_v2.py").read_text()
     assert (home / "train_v2.py").stat().st_mode & 0o777 == 0o755
-    assert not (home / "configs" / "base.py").read_bytes() != (MINIATURE / "configs/base.py").read_bytes()
+    assert (home / "configs/base.py").read_bytes() == (MINIATURE / "configs/base.py").read_bytes()
     assert command(capsys, home, "--check")[0] == 0
     code, said = command(capsys, home, "--undo")
     assert (code, said) == (0, f"{home}: every file is as it was before the install\n")
@@ -215,7 +215,9 @@ def test_an_edited_config_survives_install_and_undo(home, capsys):
     mine.write_text("config = {}\n")
     assert command(capsys, home, *LEFT_OUT)[0] == 0
     assert mine.read_text() == "config = {}\n"
-    assert "kept configs/orl_invreg.py, which was edited since" in command(capsys, home, "--undo")[1]
+    assert (
+        "kept configs/orl_invreg.py, which was edited since" in command(capsys, home, "--undo")[1]
+    )
     assert mine.is_file()
 
 
@@ -234,7 +236,10 @@ def test_windows_line_ends_come_back_as_they_were(home, capsys):
     [
         (["readme.txt"], "is no arcface_torch folder: there is no train_v2.py with"),
         (["train.py", "partial_fc.py"], "is an arcface_torch from before July 2022"),
-        (["train_v2.py", "partial_fc_v2.py"], "dataset.py does not exist; this is no arcface_torch"),
+        (
+            ["train_v2.py", "partial_fc_v2.py"],
+            "dataset.py does not exist; this is no arcface_torch",
+        ),
     ],
 )
 def test_other_folders_are_refused(tmp_path, capsys, files, sentence):

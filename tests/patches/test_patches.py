@@ -134,7 +134,8 @@ def test_a_third_element_of_the_batch_becomes_the_groups():
 
 def test_the_fp16_hook_is_replaced_where_a_version_has_it():
     before = LOOP.replace("local_labels, opt)", "local_labels)").replace(
-        "    margin_loss", "    backbone.register_comm_hook(None, fp16_compress_hook)\n    margin_loss"
+        "    margin_loss",
+        "    backbone.register_comm_hook(None, fp16_compress_hook)\n    margin_loss",
     )
     assert "    bridge.register_comm_hook(backbone, cfg, fp16_compress_hook)\n" in after(
         SessionMoments, before
@@ -158,8 +159,8 @@ SMALL = [
      "from arcface_fair import bridge\nbridge.set_device(args.local_rank)\n"
      "net = get_model(n).to(bridge.device())\n"
      "net = DDP(module=net, device_ids=bridge.device_ids())\nhead.train().to(bridge.device())\n"),
-    (DeviceOfHead, "a = [torch.zeros(3).long().cuda() for _ in r]\n",
-     "from arcface_fair import bridge\na = [torch.zeros(3).long().to(bridge.device()) for _ in r]\n"),
+    (DeviceOfHead, "a = [zeros(3).long().cuda() for _ in r]\n",
+     "from arcface_fair import bridge\na = [zeros(3).long().to(bridge.device()) for _ in r]\n"),
     (RecordsWithoutMxnet,
      "import os\nimport mxnet as mx\nfrom torchvision import transforms\n"
      "from torchvision.datasets import ImageFolder\n\n"
@@ -231,7 +232,9 @@ SMALL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("patch", "before", "expected"), SMALL, ids=lambda v: getattr(v, "__name__", ""))
+@pytest.mark.parametrize(
+    ("patch", "before", "expected"), SMALL, ids=lambda v: getattr(v, "__name__", "")
+)
 def test_before_and_after(patch, before, expected):
     assert after(patch, before) == expected
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The installed arcface_torch is the embedded trainer's other house, and upstream's own as before."""
+"""The installed arcface_torch gives the embedded trainer's losses, and upstream's own as before."""
 
 from __future__ import annotations
 
