@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Packages the three top-level packages, and the shipped configs as `arcface_fair._configs`.
+"""Packages the three top-level packages, and two folders as parts of `arcface_fair`.
+
+The shipped configs become `arcface_fair._configs`, the patches `arcface_fair._patches`.
 
 The metadata lives in pyproject.toml. Nothing top-level called ``configs`` is ever installed, since
 arcface_torch imports a package of that name from its own folder.
@@ -11,6 +13,7 @@ setup(
     packages=[
         *find_packages(include=["arcface_fair*", "invreg_plugin*", "gabn_plugin*"]),
         "arcface_fair._configs",
+        "arcface_fair._patches",
     ],
-    package_dir={"arcface_fair._configs": "configs"},
+    package_dir={"arcface_fair._configs": "configs", "arcface_fair._patches": "patches"},
 )
