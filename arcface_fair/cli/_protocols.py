@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arcface_fair.cli._models import choose_device
 from arcface_fair.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,21 +55,15 @@ def judge_all_pairs(embed: Embed, args: argparse.Namespace, name: str) -> AllPai
     groups = _groups_of(dataset, args)
     rows = embed_blocks(embed, dataset.read, dataset.num_images, name)
     total = len(rows) * (len(rows) - 1) // 2
-    device = None if args.device in ("auto", "cpu") and not _cuda(args.device) else "cuda"
+    device = choose_device(args.device)
     with tqdm(
         total=total, desc=f"{name}, pairs", unit="pairs", unit_scale=True, leave=False
     ) as bar:
         return all_pairs(
             rows, dataset.identities, groups, tuple(args.pairs_fpr),
-            device=device, resamples=min(args.resamples, 200), level=args.level, seed=args.seed,
+            device=None if device == "cpu" else device, resamples=min(args.resamples, 200), level=args.level, seed=args.seed,
             on_pairs=bar.update,
         )  # fmt: skip
-
-
-def _cuda(wanted: str) -> bool:
-    from arcface_fair.cli._models import choose_device
-
-    return choose_device(wanted).startswith("cuda")
 
 
 def _groups_of(dataset: FaceDataset, args: argparse.Namespace) -> list[str] | None:

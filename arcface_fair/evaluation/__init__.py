@@ -1,9 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""Measures how well people are told apart, group by group. NumPy only, except `embed`."""
+"""Measures how well people are told apart, group by group. NumPy only, except `embed`.
 
+Scores that are given need nothing else: `Comparisons` holds them, `measure` gives the figures,
+`resample` the intervals, `all_pairs` judges embeddings. Pages and files are in `report`.
+"""
+
+from arcface_fair.evaluation.all_pairs import AllPairs, all_pairs, intersections
 from arcface_fair.evaluation.bootstrap import Interval, paired_bootstrap
+from arcface_fair.evaluation.comparisons import Comparisons, people_of_pairs
 from arcface_fair.evaluation.groups import FairnessTable, GroupRow, group_table, side_by_side
+from arcface_fair.evaluation.identification import Identification, identify
+from arcface_fair.evaluation.measures import Protocol, measure
 from arcface_fair.evaluation.pixels import raw_pixels
+from arcface_fair.evaluation.resampling import Estimate, Resampled, resample
+from arcface_fair.evaluation.templates import (
+    Templates,
+    compare_templates,
+    pool_templates,
+    tpr_nearest,
+)
 from arcface_fair.evaluation.verification import (
     TenFold,
     ValidationRate,
@@ -15,18 +30,34 @@ from arcface_fair.evaluation.verification import (
 )
 
 __all__ = [
+    "AllPairs",
+    "Comparisons",
+    "Estimate",
     "FairnessTable",
     "GroupRow",
+    "Identification",
     "Interval",
+    "Protocol",
+    "Resampled",
+    "Templates",
     "TenFold",
     "ValidationRate",
+    "all_pairs",
+    "compare_templates",
     "group_table",
+    "identify",
+    "intersections",
+    "measure",
     "paired_bootstrap",
+    "people_of_pairs",
+    "pool_templates",
     "raw_pixels",
+    "resample",
     "side_by_side",
     "squared_distances",
     "ten_fold",
     "ten_fold_of_distances",
     "tpr_at_fpr",
+    "tpr_nearest",
     "validation_rate",
 ]

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""`arcface-fair evaluate` turns models and .bin files into one table, or one sentence."""
+"""`arcface-fair evaluate` turns models and data into tables and a report, or one sentence."""
 
+import csv
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,9 +12,14 @@ import torch
 
 from arcface_fair.backbones import get_model
 from arcface_fair.cli import main
-from arcface_fair.cli.evaluate import group_name, names_of
+from arcface_fair.cli.evaluate import judge, read_sets
 from arcface_fair.data.bins import write_bin
+from arcface_fair.evaluation import raw_pixels
 from arcface_fair.export import export_onnx
+from tests.small_data import write_small_record
+
+ORL = Path(__file__).parents[3] / "../shared/data/orl/orl.bin"
+FEW = ["--device", "cpu", "--resamples", "20"]
 
 
 def draw_bin(path, seed, pairs=40):
@@ -27,13 +34,17 @@ def draw_bin(path, seed, pairs=40):
     write_bin(path, images, same)
 
 
+def save_network(path, seed=0):
+    torch.manual_seed(seed)
+    torch.save(get_model("small", num_features=16).state_dict(), path)
+
+
 @pytest.fixture
 def run(tmp_path):
     """A run's folder with an untrained small network and two verification sets."""
-    torch.manual_seed(0)
     folder = tmp_path / "first"
     folder.mkdir()
-    torch.save(get_model("small", num_features=16).state_dict(), folder / "model.pt")
+    save_network(folder / "model.pt")
     for seed, name in enumerate(("rfw_african", "rfw_asian")):
         draw_bin(tmp_path / f"{name}.bin", seed)
     config = {
@@ -46,54 +57,107 @@ def run(tmp_path):
     return folder
 
 
+def sets_of(run):
+    return [str(run.parent / f"rfw_{name}.bin") for name in ("african", "asian")]
+
+
 def test_a_runs_folder_gives_a_table_of_its_own_sets(run, capsys):
-    assert main(["evaluate", str(run), "--device", "cpu"]) == 0
-    head, row = capsys.readouterr().out.splitlines()[:2]
-    assert head.split()[2:] == [
-        "african",
-        "asian",
-        "mean",
-        "worst",
-        "STD",
-        "n",
-        "STD",
-        "n-1",
-        "SER",
-    ]
+    assert main(["evaluate", str(run), *FEW]) == 0
+    text = capsys.readouterr().out
+    head, row = text.splitlines()[:2]
+    assert head.split()[2:6] == ["african", "asian", "mean", "worst"]
+    assert head.endswith("SER")
     assert row.startswith("first")
+    assert "95% intervals" in text
+    assert "FMR / FNMR, % at FMR 0.01 of all" in text
+    assert "too few impostors for this FPR: 20 pairs, 0.01 needs at least 100" in text
 
 
-def test_backbone_and_its_onnx_get_the_same_figures(run, tmp_path, capsys):
+def test_backbone_and_its_onnx_get_the_same_figures_in_page_json_and_csv(run, tmp_path, capsys):
     from arcface_fair.export import load_backbone
 
     onnx = export_onnx(load_backbone(run), tmp_path / "exported.onnx")
-    sets = [str(tmp_path / f"rfw_{name}.bin") for name in ("african", "asian")]
-    out = tmp_path / "figures.json"
-    call = ["evaluate", str(run), str(onnx), "--bins", *sets, "--json", str(out), "--device", "cpu"]
-    assert main(call) == 0
-    found = json.loads(out.read_text())
-    assert found["models"]["first"]["groups"] == found["models"]["exported"]["groups"]
-    assert set(found["sets"]) == {"african", "asian"}
+    out = {kind: tmp_path / "out" / f"report.{kind}" for kind in ("html", "json", "csv")}
+    write = [word for kind, path in out.items() for word in (f"--{kind}", str(path))]
+    call = ["evaluate", str(run), str(onnx), "--bins", *sets_of(run), *write, *FEW]
+    assert main([*call, "--fpr", "0.1", "--fmr", "0.1", "--title", "Two"]) == 0
+    found = json.loads(out["json"].read_text())
+    first, exported = (found["models"][name]["figures"] for name in ("first", "exported"))
+    assert first["accuracy/african"] == exported["accuracy/african"]
+    assert found["differences"]["mean accuracy"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert set(found["facts"]) >= {"command", "made", "versions", "set african", "set asian"}
+    assert len(found["models"]["exported"]["facts"]["SHA-256"]) == 64
+    page = out["html"].read_text()
+    assert "<title>Two</title>" in page
+    assert "exported against first" in page
+    with out["csv"].open(newline="") as file:
+        assert {line["model"] for line in csv.DictReader(file)} == {
+            "first",
+            "exported",
+            "difference",
+        }
     text = capsys.readouterr().out
     assert "mean accuracy is unchanged" in text
-    assert "Over all pairs together: +0.00 [+0.00, +0.00] points" in text
+    assert f"wrote {out['html']}" in text
+
+
+def test_pictures_beside_a_run_join_the_page(run, tmp_path):
+    (run / "maps").mkdir()
+    cv2.imwrite(str(run / "maps" / "maps.png"), np.zeros((4, 4, 3), np.uint8))
+    page = tmp_path / "page.html"
+    assert main(["evaluate", str(run), "--html", str(page), *FEW]) == 0
+    assert "first, attention maps: maps" in page.read_text()
 
 
 def test_a_bare_file_needs_no_network_named(run, tmp_path, capsys):
     bare = (run / "model.pt").rename(tmp_path / "bare.pt")
-    assert main(["evaluate", str(bare), "--bins", str(tmp_path / "rfw_asian.bin")]) == 0
-    assert "asian" in capsys.readouterr().out
+    assert main(["evaluate", str(bare), "--bins", sets_of(run)[1], *FEW]) == 0
+    text = capsys.readouterr().out
+    assert "asian" in text
+    assert "There is one group" in text
 
 
-def test_group_is_the_file_name_without_prefix_and_suffix(tmp_path):
-    assert group_name(tmp_path / "rfw_african.bin") == "african"
-    assert group_name(tmp_path / "African_test.bin") == "African"
-    assert group_name(tmp_path / "orl.bin") == "orl"
+def test_all_pairs_of_a_record_by_intersections_of_its_groups(run, tmp_path, capsys):
+    record = write_small_record(tmp_path / "record")
+    lines = ["identity\trace\tgender"]
+    lines += [f"{i}\t{('east', 'west')[i % 2]}\t{('f', 'm')[i // 4]}" for i in range(8)]
+    (record / "groups.tsv").write_text("\n".join(lines) + "\n")
+    call = ["evaluate", str(run), "--record", str(record), "--pairs-fpr", "1e-6", "0.1", *FEW]
+    assert main([*call, "--attribute", "race", "gender"]) == 0
+    text = capsys.readouterr().out
+    assert "first: all pairs" in text
+    for scope in ("all", "east x f", "west x m"):
+        assert any(line.startswith(scope) for line in text.splitlines())
+    assert "too few impostors for this FPR" in text
+    assert main([*call, "--bins", *sets_of(run), "--json", str(tmp_path / "all.json")]) == 0
+    found = json.loads((tmp_path / "all.json").read_text())
+    assert [s["name"] for s in found["models"]["first"]["all_pairs"]] == ["all", "east", "west"]
 
 
-def test_models_of_one_name_are_told_apart_by_their_paths():
-    assert names_of(["runs/a", "runs/b"]) == ["a", "b"]
-    assert names_of(["x/model", "y/model"]) == ["x/model", "y/model"]
+def test_a_record_without_a_group_table_is_judged_as_a_whole(run, tmp_path, capsys):
+    record = write_small_record(tmp_path / "record")
+    call = ["evaluate", str(run), "--record", str(record), "--pairs-fpr", "0.1", *FEW]
+    assert main(call) == 0
+    assert "all" in capsys.readouterr().out
+    assert main([*call, "--attribute", "race"]) == 2
+    assert "groups.tsv; name one with --groups" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not ORL.is_file(), reason=f"{ORL} with the ORL photographs is not here")
+def test_real_photographs_get_figures_with_intervals():
+    sets = read_sets([ORL])
+    table = judge(lambda images, told: raw_pixels(images), sets, "pixels")
+    assert [row.name for row in table.rows] == ["orl"]
+    assert 0.6 < table.mean < 0.95  # AT&T / ORL: pixels alone tell some of ten people apart
+
+
+@pytest.mark.skipif(not ORL.is_file(), reason=f"{ORL} with the ORL photographs is not here")
+def test_real_photographs_make_a_report(run, tmp_path):
+    page = tmp_path / "orl.html"
+    assert main(["evaluate", str(run), "--bins", str(ORL), "--html", str(page), *FEW]) == 0
+    text = page.read_text()
+    assert "There is one group" in text
+    assert "orl" in text
 
 
 @pytest.mark.parametrize(
@@ -108,12 +172,19 @@ def test_models_of_one_name_are_told_apart_by_their_paths():
         (["{run}", "--device", "tpu"], "--device is 'tpu', which torch does not find"),
         (["{run}", "--network", "r18"], "do not fit network 'r18'"),
         (["{data}/other"], "no weights at"),
+        (["{run}", "--fpr", "0"], "a false positive rate is 0"),
+        (["{run}", "--resamples", "1"], "1 resamples give no interval"),
+        (["{run}", "--attribute", "race"], "--groups and --attribute belong to --record"),
+        (["{run}", "--ijb", "{data}/other"], "holds 0 files *_face_tid_mid.txt"),
+        (["{run}", "--record", "{data}/rec", "--html", "x.html"], "need verification sets"),
     ],
 )
 def test_what_a_user_can_put_right_is_one_sentence_and_exit_code_2(
     arguments, message, run, tmp_path, capsys
 ):
     (tmp_path / "other").mkdir()
+    if "{data}/rec" in arguments:
+        write_small_record(tmp_path / "rec")
     (tmp_path / "bare.pt").write_bytes((run / "model.pt").read_bytes())
     filled = [argument.format(run=run, data=tmp_path) for argument in arguments]
     assert main(["evaluate", *filled]) == 2
@@ -127,6 +198,5 @@ def test_a_network_that_has_diverged_is_named_with_its_group(run, capsys):
     net.fc.bias.data[:] = float("nan")
     torch.save(net.state_dict(), run / "model.pt")
     assert main(["evaluate", str(run)]) == 2
-    assert (
-        "first, group 'african': embeddings of 40 of 40 pairs hold NaN" in capsys.readouterr().err
-    )
+    error = capsys.readouterr().err
+    assert "first, group 'african': embeddings of 40 of 40 pairs hold NaN" in error
