@@ -60,10 +60,16 @@ def judge_all_pairs(embed: Embed, args: argparse.Namespace, name: str) -> AllPai
         total=total, desc=f"{name}, pairs", unit="pairs", unit_scale=True, leave=False
     ) as bar:
         return all_pairs(
-            rows, dataset.identities, groups, tuple(args.pairs_fpr),
-            device=None if device == "cpu" else device, resamples=min(args.resamples, 200), level=args.level, seed=args.seed,
+            rows,
+            dataset.identities,
+            groups,
+            tuple(args.pairs_fpr),
+            device=None if device == "cpu" else device,
+            resamples=min(args.resamples, 200),
+            level=args.level,
+            seed=args.seed,
             on_pairs=bar.update,
-        )  # fmt: skip
+        )
 
 
 def _groups_of(dataset: FaceDataset, args: argparse.Namespace) -> list[str] | None:
