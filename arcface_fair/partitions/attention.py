@@ -127,7 +127,7 @@ def draw_group_maps(found: GroupMaps, path: Path) -> Path:
         axes.set_xticks([])
         axes.set_yticks([])
     figure.suptitle(
-        f"Grad-CAM by group; of a uniform map {100 * (1 - mask.mean()):.0f} % lies outside the line",
+        f"Grad-CAM by group; a uniform map lies {100 * (1 - mask.mean()):.0f} % outside the line",
         fontsize=9,
     )
     bar = figure.colorbar(heat, ax=grid, location="right", shrink=0.5, aspect=30)
