@@ -64,7 +64,6 @@ class BalanceStep:
         self.seed = session.seed if settings.seed is None else settings.seed
         self.weight = 0.0  # of L_adv in this step; set by the schedule
         self.term: Tensor | None = None
-        self.last_confusion: Tensor | None = None
         self.confusion: Confusion | None = None
         if classifier is not None:
             self.confusion = Confusion(
@@ -112,14 +111,16 @@ class BalanceStep:
         if self.classifier is None or self.confusion is None:
             return None
         known = int((all_groups >= 0).sum())
+        if known < FEWEST_ROWS and self.weight == 0:
+            return None
         if known >= FEWEST_ROWS and self._due(step, self.settings.classifier_every):
             loss, accuracy = self.classifier.learn(seen.maps, step.groups, all_groups)
             self.session.log("gabn/classifier_loss", loss)
             self.session.log("gabn/classifier_accuracy", accuracy)
         if self.settings.objective != "term":
-            self.last_confusion = self.confusion.value(seen.maps, step.groups, known)
-            self.session.log("gabn/confusion", self.last_confusion)
-            return self.last_confusion
+            value = self.confusion.value(seen.maps, step.groups, known)
+            self.session.log("gabn/confusion", value)
+            return value
         if self.weight > 0:
             with _buffers_held(margin):
                 self.term = self.confusion.term(

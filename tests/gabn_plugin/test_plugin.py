@@ -126,6 +126,30 @@ def test_two_processes_give_the_losses_of_one(run_ranks, record, tmp_path, gabn)
     np.testing.assert_allclose(two, one, rtol=1e-5)
 
 
+def losses_with_a_static_graph(*arguments: Any) -> list[float]:
+    """As ``losses_in_float64``, with DDP as arcface_torch's trainer sets it up."""
+    real = build.wrap_backbone
+
+    def wrap(*parts: Any) -> nn.Module:
+        wrapped = real(*parts)
+        wrapped._set_static_graph()  # type: ignore[operator]
+        return wrapped
+
+    build.wrap_backbone = wrap  # type: ignore[assignment]
+    try:
+        return losses_in_float64(*arguments)
+    finally:
+        build.wrap_backbone = real
+
+
+def test_ddp_with_a_static_graph_averages_ladv_too(run_ranks, record, tmp_path):
+    arguments = [(str(record), str(tmp_path / name), {"start": 0.5}) for name in ("one", "two")]
+    settings = {"lr": 0.01, "num_epoch": 1, "batch_size": 4}
+    plain = run_ranks(2, losses_in_float64, *arguments[0], settings)[0]
+    static = run_ranks(2, losses_with_a_static_graph, *arguments[1], settings)[0]
+    np.testing.assert_allclose(static, plain, rtol=1e-9)
+
+
 class Halves(nn.Module):
     """A backbone that sees the two halves of its batch one after the other."""
 

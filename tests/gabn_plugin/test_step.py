@@ -146,3 +146,12 @@ def test_an_output_that_ignores_the_input_trains_without_nan() -> None:
 def test_every_nth_step_counts_from_the_first() -> None:
     assert [step for step in range(1, 10) if is_due(step, 4)] == [1, 5, 9]
     assert all(is_due(step, 1) for step in range(1, 5))
+
+
+@pytest.mark.parametrize("objective", ["shift", "literal"])
+def test_a_batch_without_known_groups_leaves_ladv_out_of_k(objective: str) -> None:
+    session = session_of({"objective": objective, "threshold": 0.0, "erasing": "off"})
+    session.before_epoch(0)
+    session.before_forward(*batch(), torch.full((4,), -1))
+    expected = 0.15 if objective == "shift" else 1.0
+    assert float(session.head.margin_softmax.angle) == pytest.approx(expected)
