@@ -36,8 +36,9 @@ def run(args: argparse.Namespace) -> int:
     """Prints the report; exit code 1 if something is wrong with the record and stays so."""
     from tqdm import tqdm
 
-    from arcface_fair.data.record_report import inspect_record, words
+    from arcface_fair.data.record_report import inspect_record
     from arcface_fair.data.record_rewrite import read_groups_beside, refuse_existing
+    from arcface_fair.data.record_words import words
     from arcface_fair.errors import UserError
 
     if args.workers < 1:
@@ -80,8 +81,8 @@ def rebuild(path: Path, force: bool) -> None:
     """Writes the index beside the record."""
     from tqdm import tqdm
 
+    from arcface_fair.data.lost_index import rebuild_index
     from arcface_fair.data.record_rewrite import refuse_existing
-    from arcface_fair.data.record_scan import rebuild_index
 
     index = path.with_suffix(".idx")
     refuse_existing(index.parent, [index.name], force)

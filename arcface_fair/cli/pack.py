@@ -5,6 +5,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from arcface_fair.data.crop import Crop
+    from arcface_fair.data.packing import Packed
+    from arcface_fair.data.sources import Person
 
 HELP = "pack image folders or a list into train.rec, train.idx, property and groups.tsv"
 
@@ -50,14 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Packs with a progress bar; interrupted, the same command goes on where it stopped."""
-    from tqdm import tqdm
-
     from arcface_fair.data.crop import Crop
     from arcface_fair.data.landmarks import Landmarks
-    from arcface_fair.data.overlap import overlapping
-    from arcface_fair.data.packing import OUTPUTS, pack_people
+    from arcface_fair.data.packing import OUTPUTS
     from arcface_fair.data.record_rewrite import refuse_existing
-    from arcface_fair.data.sources import open_source, settle_duplicates
     from arcface_fair.errors import UserError
 
     if args.workers < 1 or not 1 <= args.quality <= 100:
@@ -66,36 +68,13 @@ def run(args: argparse.Namespace) -> None:
             "and 1..100"
         )
     refuse_existing(args.out, OUTPUTS, args.force)
-    people = open_source(args.source, args.group_column)
-    if args.exclude:
-        named = set(overlapping([person.name for person in people], args.exclude))
-        people = [person for number, person in enumerate(people) if number not in named]
-        print(f"left out {len(named)} identities that the lists name")
-        if not people:
-            raise UserError("the lists of --exclude name every identity; nothing is left to pack")
-    people = settle_duplicates(people, args.duplicates)
+    people = read_people(args)
     crop = Crop(
         Landmarks(*args.landmarks) if args.landmarks else None,
         args.resize,
         None if args.png else args.quality,
     )
-    with tqdm(desc="packing", unit=" images", delay=0.5, mininterval=0.5) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            if bar.n == 0 and done > 1:
-                bar.initial = bar.n = done - 1
-            bar.update(done - bar.n)
-
-        packed = pack_people(
-            people,
-            args.out,
-            crop,
-            workers=args.workers,
-            skip_bad=args.skip_bad,
-            force=args.force,
-            progress=progress,
-        )
+    packed = pack(people, crop, args)
     if packed.resumed:
         print(f"went on after {packed.resumed} images that were packed before")
     if packed.skipped or packed.empty:
@@ -107,3 +86,45 @@ def run(args: argparse.Namespace) -> None:
         f"wrote {args.out} (num_classes = {packed.identities}, num_image = {packed.images}); "
         f"look at it with `arcface-fair inspect {args.out} --sheet faces.jpg`"
     )
+
+
+def read_people(args: argparse.Namespace) -> list[Person]:
+    """Who is packed: the source's people without those that a list names."""
+    from arcface_fair.data.overlap import overlapping
+    from arcface_fair.data.sources import open_source, settle_duplicates
+    from arcface_fair.errors import UserError
+
+    people = open_source(args.source, args.group_column)
+    if args.exclude:
+        named = set(overlapping([person.name for person in people], args.exclude))
+        people = [person for number, person in enumerate(people) if number not in named]
+        print(f"left out {len(named)} identities that the lists name")
+        if not people:
+            raise UserError("the lists of --exclude name every identity; nothing is left to pack")
+    return settle_duplicates(people, args.duplicates)
+
+
+def pack(people: list[Person], crop: Crop, args: argparse.Namespace) -> Packed:
+    """The packing under its progress bar."""
+    from tqdm import tqdm
+
+    from arcface_fair.data.packing import pack_people
+
+    with tqdm(desc="packing", unit=" images", delay=0.5, mininterval=0.5) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            if bar.n == 0 and done > 1:
+                # What an earlier run did shall not count into the speed.
+                bar.initial = bar.n = done - 1
+            bar.update(done - bar.n)
+
+        return pack_people(
+            people,
+            args.out,
+            crop,
+            workers=args.workers,
+            skip_bad=args.skip_bad,
+            force=args.force,
+            progress=progress,
+        )

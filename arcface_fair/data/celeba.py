@@ -44,13 +44,7 @@ def celeba_sets(
         raise UserError(
             f"CelebA has no attribute {unknown[0]!r}; it has {', '.join(names)}: name some of these"
         )
-    files = sorted(file for file, split in splits.items() if split in _SPLITS)
-    lacking = next((file for file in files if not (file in people and file in values)), None)
-    if lacking is not None:
-        raise UserError(
-            f"{lacking} of list_eval_partition.txt has no identity or no attributes; "
-            "the lists in the folder do not belong together, download them again"
-        )
+    files = _chosen(splits, people, values)
     identities = np.array([int(people[file]) for file in files], np.int64)
     table = np.array([values[file] for file in files]).reshape(len(files), len(names))
     sets = []
@@ -62,10 +56,24 @@ def celeba_sets(
                 continue
             # The draw of a set does not depend on which others are asked for.
             rng = np.random.default_rng((seed, crc32(word.encode())))
-            left, right, same = draw_pairs(identities[members], count, rng, word)
-            one, other = ([images / files[members[i]] for i in side] for side in (left, right))
+            *sides, same = draw_pairs(identities[members], count, rng, word)
+            one, other = ([images / files[members[i]] for i in side] for side in sides)
             sets.append(PairSet(f"celeba_{word.lower()}", one, other, same.tolist(), crop))
     return sets
+
+
+def _chosen(
+    splits: dict[str, str], people: dict[str, str], values: dict[str, list[bool]]
+) -> list[str]:
+    """The images of validation and test. Raises UserError if another list lacks one."""
+    files = sorted(file for file, split in splits.items() if split in _SPLITS)
+    lacking = next((file for file in files if not (file in people and file in values)), None)
+    if lacking is not None:
+        raise UserError(
+            f"{lacking} of list_eval_partition.txt has no identity or no attributes; "
+            "the lists in the folder do not belong together, download them again"
+        )
+    return files
 
 
 def _find(root: Path, name: str) -> Path:

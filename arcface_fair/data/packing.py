@@ -61,14 +61,7 @@ def pack_people(
     try:
         # A word that no table may hold is found now and not after hours.
         draft.write_groups(_group_table(people))
-        stream = _from(people, draft.position)
-        for person, path, face in ordered_map(lambda item: _face(item, crop), stream, workers):
-            if not isinstance(face, BadImageError):
-                draft.add(person, face)
-            elif skip_bad:
-                draft.leave_out(str(path), str(face).removeprefix(f"{path} ").split(";")[0])
-            else:
-                raise face
+        for _ in _fill(draft, people, crop, workers, skip_bad):
             if progress is not None:
                 progress(draft.position, total)
         if not draft.num_images:
@@ -76,14 +69,28 @@ def pack_people(
                 f"none of {total} images is of use ({draft.reasons[0][0]} {draft.reasons[0][1]}, "
                 "...); correct the settings or the images"
             )
-        kept = [people[number] for number in draft.people]
-        draft.write_groups(_group_table(kept))
+        draft.write_groups(_group_table([people[number] for number in draft.people]))
         draft.finish()
     finally:
         draft.close()
     present = set(draft.people)
     empty = tuple(p.name for number, p in enumerate(people) if number not in present)
-    return Packed(draft.num_images, len(kept), len(draft.reasons), empty, resumed)
+    return Packed(draft.num_images, len(present), len(draft.reasons), empty, resumed)
+
+
+def _fill(
+    draft: PackDraft, people: Sequence[Person], crop: Crop, workers: int, skip_bad: bool
+) -> Iterator[None]:
+    """Takes up the images that are not in the draft yet, one a step."""
+    stream = _from(people, draft.position)
+    for person, path, face in ordered_map(lambda item: _face(item, crop), stream, workers):
+        if not isinstance(face, BadImageError):
+            draft.add(person, face)
+        elif skip_bad:
+            draft.leave_out(str(path), str(face).removeprefix(f"{path} ").split(";")[0])
+        else:
+            raise face
+        yield
 
 
 def _plan(people: Sequence[Person], crop: Crop, skip_bad: bool) -> tuple[int, str]:

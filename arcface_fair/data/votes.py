@@ -77,10 +77,21 @@ def vote(
     """
     if not 0 < min_share <= 1:
         raise UserError(f"the share must be above 0 and at most 1, got {min_share}; 0.5 is usual")
-    path = Path(labels)
+    ballots, images = _count(Path(labels), num_classes, _by_name(class_names), identities or {})
+    columns, shares = {}, {}
+    for column, counters in ballots.items():
+        results = [_result(counter, min_share) for counter in counters]
+        columns[column] = [word for word, _ in results]
+        shares[column] = np.array([share for _, share in results])
+    return GroupTable.of_words(columns, class_names), shares, images
+
+
+def _count(
+    path: Path, num_classes: int, by_name: Mapping[str, int], by_key: Mapping[int, int]
+) -> tuple[dict[str, list[Counter[str]]], np.ndarray]:
+    """Votes by attribute and class, and the number of lines per class."""
     ballots: dict[str, list[Counter[str]]] = {}
     images = np.zeros(num_classes, np.int64)
-    by_name = _by_name(class_names)
     for line, row in read_table(path, (), "labels"):
         who = next((column for column in _WHO if column in row), None)
         if who is None or len(row) < 2:
@@ -88,7 +99,7 @@ def vote(
                 f"labels {path}, line 1: expected one column of {', '.join(_WHO)}, "
                 "and attributes beside it; name the columns so"
             )
-        identity = _identity(who, row[who], num_classes, by_name, identities)
+        identity = _identity(who, row[who], num_classes, by_name, by_key)
         if identity is None:
             raise UserError(
                 f"labels {path}, line {line}: {who} {row[who]!r} is none of the record's "
@@ -101,12 +112,7 @@ def vote(
                 own[identity][word] += 1
     if not ballots:
         raise UserError(f"labels {path} labels no image; write a word under an attribute")
-    columns, shares = {}, {}
-    for column, counters in ballots.items():
-        results = [_result(counter, min_share) for counter in counters]
-        columns[column] = [word for word, _ in results]
-        shares[column] = np.array([share for _, share in results])
-    return GroupTable.of_words(columns, class_names), shares, images
+    return ballots, images
 
 
 def _by_name(class_names: Sequence[str] | None) -> dict[str, int]:
@@ -118,7 +124,7 @@ def _identity(
     cell: str,
     num_classes: int,
     by_name: Mapping[str, int],
-    by_key: Mapping[int, int] | None,
+    by_key: Mapping[int, int],
 ) -> int | None:
     if who in ("name", "path"):
         name = plain(Path(cell.replace("\\", "/")).parent.name if who == "path" else cell)
@@ -127,7 +133,7 @@ def _identity(
         return None
     number: int | None = int(cell[:18])
     if who == "key":
-        number = (by_key or {}).get(int(cell[:18]))
+        number = by_key.get(int(cell[:18]))
     return number if number is not None and number < num_classes else None
 
 
