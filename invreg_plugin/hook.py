@@ -53,10 +53,10 @@ class PartitionStages(Hook):
             if epoch <= session.epoch and not self.partitions.learned(stage):
                 self._make(stage, session)
         self.penalty.weight = self.settings.weight_at(session.epoch)
-        session.log("invreg/weight", self.penalty.weight)
 
     def after_loss(self, session: Session) -> None:
-        """Offers every subset's risk as a curve, the cross entropy of its rows in the batch."""
+        """Offers curves: lambda, and every subset's risk, the cross entropy of its rows."""
+        session.log("invreg/weight", self.penalty.weight)
         step = session.step
         assert step is not None
         assert step.ce is not None
