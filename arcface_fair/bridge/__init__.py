@@ -10,7 +10,7 @@
 A run that lists no plugin keeps upstream's own head, margin, schedule and network.
 """
 
-from arcface_fair.bridge.configure import configure
+from arcface_fair.bridge.config import configure
 from arcface_fair.bridge.devices import (
     copy_stream,
     device,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from arcface_fair.bridge.configure import current, faces
+from arcface_fair.bridge.config import current, faces
 from arcface_fair.data.images import BadImageError
 from arcface_fair.errors import UserError
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from arcface_fair.backbones import BACKBONES
 from arcface_fair.backbones import get_model as our_model
-from arcface_fair.bridge.configure import current
+from arcface_fair.bridge.config import current
 from arcface_fair.head import PartialFC
 from arcface_fair.trainer import build
 from arcface_fair.trainer.schedules import build_schedule

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from arcface_fair.bridge.configure import Configured, current, faces
+from arcface_fair.bridge.config import Configured, current, faces
 from arcface_fair.bridge.devices import device
 from arcface_fair.bridge.files import facts, save_checkpoint
 from arcface_fair.errors import UserError
