@@ -85,10 +85,14 @@ class PartitionStages(Hook):
         subset = torch.from_numpy(partition.subset)
         self.partitions.put(stage, subset, partition.subsets, seed + stage)
         session.shared[SHARED_NAME] = partition.subset
+        error = None
         if dist.rank() == 0:
-            folder = session.work_dir / "partitions"
-            write_partition_tsv(folder / f"stage_{stage + 1}.tsv", partition)
-        dist.barrier()
+            path = session.work_dir / "partitions" / f"stage_{stage + 1}.tsv"
+            try:
+                write_partition_tsv(path, partition)
+            except UserError as found:
+                error = found
+        dist.raise_together(error)
 
     def _partition(self, stage: int, num_subsets: int, seed: int, session: Session) -> Partition:
         if self.settings.partition == "random":

@@ -39,7 +39,6 @@ def write_partition_tsv(path: str | Path, partition: Partition) -> None:
     shares = [
         f"{100 * c:.2f}%" if k else "" for c, k in zip(partition.confidence, known, strict=True)
     ]
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     GroupTable.of_words({"subset": subsets, "confidence": shares}).write(path)
 
 

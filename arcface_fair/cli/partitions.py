@@ -198,7 +198,7 @@ def attention(
     codes, groups = np.unique(found.group.codes[identities], return_inverse=True)
     names = [found.group.names[code] for code in codes]
     if not found.grouped:
-        names = [f"subset {name}" for name in names]
+        names = [f"{found.group_name} {name}" for name in names]
     world_size = int(found.config.get("world_size", 1))
     with tqdm(total=len(images) * len(kept), desc="Grad-CAM", unit="img", leave=False) as bar:
         maps = group_maps(

@@ -26,20 +26,24 @@ def colours(count: int, of: tuple[str, ...] = COLOURS) -> list[Any]:
     return [pyplot().get_cmap("tab20")(place % 20) for place in range(count)]
 
 
-def draw_composition(run: PartitionedRun, path: Path) -> Path:
+def draw_composition(run: PartitionedRun, path: Path) -> Path | None:
     """Every subset's make-up by group beside that of all identities, and every group's subsets.
 
-    One column per stage, two rows per column of the group table.
+    One column per stage, two rows per column of the group table. Without groups the earlier stages
+    are laid beside the newest one; None, and no file, where there is no earlier one.
     """
     plt = pyplot()
     shown = {n: a for n, a in run.groups.items() if len(a.names) <= _MOST_VALUES}
     shown = shown or {run.group_name: run.group}
-    across, down = len(run.stages), 2 * len(shown)
+    stages = run.stages if run.grouped else run.stages[:-1]
+    if not stages:
+        return None
+    across, down = len(stages), 2 * len(shown)
     figure, grid = plt.subplots(
         down, across, figsize=(1.4 + 3.1 * across, 2.3 * down), layout="constrained", squeeze=False
     )
     for place, (name, attribute) in enumerate(shown.items()):
-        for column, stage in enumerate(run.stages):
+        for column, stage in enumerate(stages):
             _subsets_by_group(grid[2 * place, column], stage, attribute)
             _groups_by_subset(grid[2 * place + 1, column], stage, attribute)
         grid[2 * place, 0].set_ylabel(f"made of, by {name}")
@@ -50,7 +54,7 @@ def draw_composition(run: PartitionedRun, path: Path) -> Path:
                 handles, labels, title=title, loc="center left", bbox_to_anchor=(1.02, 0.5),
                 frameon=False,
             )  # fmt: skip
-    for column, stage in enumerate(run.stages):
+    for column, stage in enumerate(stages):
         grid[0, column].set_title(f"stage {stage.number}")
     return _save(figure, path)
 

@@ -165,6 +165,18 @@ def test_a_full_disk_is_said_and_the_training_state_stays_whole(
     assert outcome(output) == whole
 
 
+def test_a_partition_file_that_cannot_be_written_is_said(record, whole, tmp_path):
+    output = tmp_path / "run"
+    output.mkdir()
+    (output / "partitions").write_text("in the way")
+    config = invreg_run(record, output)
+    with pytest.raises(UserError, match=r"stage_1.tsv cannot be written .* choose a folder that"):
+        train(config)
+    (output / "partitions").unlink()
+    train({**config, "resume": True})
+    assert outcome(output) == whole
+
+
 def test_an_interrupt_leaves_the_features_for_the_run_that_goes_on(
     record, whole, written, tmp_path, monkeypatch
 ):

@@ -78,7 +78,7 @@ def test_without_a_group_table_pictures_are_grouped_by_subset(run, tmp_path, cap
     out = capsys.readouterr().out
     assert "No groups are known: pictures are grouped by the newest partition itself." in out
     with np.load(run / "partitions" / "gradcam.npz") as arrays:
-        assert arrays["names"].tolist() == ["subset a", "subset b"]
+        assert arrays["names"].tolist() == ["stage 1 subset a", "stage 1 subset b"]
 
 
 def test_one_kept_network_is_said(run, capsys):

@@ -50,6 +50,16 @@ def test_every_stage_and_column_has_its_panels(run, tmp_path):
     assert other.shape[1] < one.shape[1]
 
 
+def test_without_groups_earlier_stages_are_laid_beside_the_newest(run, tmp_path):
+    newest = {"group": run.stages[1].subset, "group_name": "stage 2 subset", "grouped": False}
+    bare = dataclasses.replace(run, groups={}, attributes={}, **newest)
+    two = draw_composition(run, tmp_path / "two.png")
+    one = draw_composition(bare, tmp_path / "one.png")
+    assert cv2.imread(str(one)).shape[1] < cv2.imread(str(two)).shape[1]
+    single = dataclasses.replace(bare, stages=run.stages[1:])
+    assert draw_composition(single, tmp_path / "none.png") is None
+
+
 def test_what_follows_and_shares_need_attributes(run, tmp_path):
     assert draw_follows(run, tmp_path / "f.png").stat().st_size > 5000
     assert draw_shares(run, tmp_path / "s.png").stat().st_size > 5000
