@@ -37,6 +37,7 @@ def run(
     *,
     processes: int = 1,
     runner: list[str] | None = None,
+    python: str = sys.executable,
     timeout: float = 280,
 ) -> subprocess.CompletedProcess[str]:
     """Trains ``config`` in ``home`` with its train_v2.py; standard output holds everything."""
@@ -44,7 +45,7 @@ def run(
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(home), str(ROOT)])
     environment.pop("WORLD_SIZE", None)
-    command = [sys.executable, *(runner or ["train_v2.py"])]
+    command = [python, *(runner or ["train_v2.py"])]
     if processes > 1:
         launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
         command[1:1] = launch

@@ -38,7 +38,7 @@ def home(tmp_path_factory):
 def recorded(home, config, path, monkeypatch, *, stubs=False):
     """The losses of a run without plugins, by wrapping upstream's own meter."""
     monkeypatch.setenv("LOSSES", str(path))
-    monkeypatch.setenv("STUBS", "1" if stubs else "")
+    monkeypatch.setenv("STUBS", "all" if stubs else "")
     done = hosts.run(home, config, runner=RUNNER, timeout=800)
     assert done.returncode == 0, done.stdout[-3000:]
     return [loss for _, loss in read_losses(path)]
