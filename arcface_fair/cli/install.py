@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from types import ModuleType
 
 HELP = "patch InsightFace's arcface_torch so that its trainer calls the plugins"
 
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int | None:
     return _install(tools, home, args)
 
 
-def _install(tools, home: Path, args: argparse.Namespace) -> int:  # type: ignore[no-untyped-def]
+def _install(tools: ModuleType, home: Path, args: argparse.Namespace) -> int:
     from arcface_fair.config import shipped_configs
 
     if not args.diff and tools.recover(home):

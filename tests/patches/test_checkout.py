@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from arcface_fair.data.images import decode
 from arcface_fair.data.bins import load_bin
+from arcface_fair.data.images import decode
 from tests.patches import hosts
 from tests.patches.checkout import checkout, fresh_copy
 
@@ -93,8 +93,7 @@ def test_another_number_of_processes_goes_on(home, invreg):
     assert [step for step, _ in seen] == list(range(21, 31))
     assert all(np.isfinite(loss) for _, loss in seen)
     rows = [
-        torch.load(output / f"checkpoint_gpu_{rank}.pt", weights_only=True)
-        for rank in range(other)
+        torch.load(output / f"checkpoint_gpu_{rank}.pt", weights_only=True) for rank in range(other)
     ]
     assert sum(len(state["state_dict_softmax_fc"]["weight"]) for state in rows) == 30
 
@@ -112,11 +111,11 @@ def test_gabn_trains_with_its_adversary(home, groups, tmp_path, processes):
 
 
 @pytest.fixture(scope="module")
-def r18(home, tmp_path_factory):
+def mbf(home, tmp_path_factory):
     """Upstream's own network after a few steps."""
-    output = tmp_path_factory.mktemp("r18") / "run"
+    output = tmp_path_factory.mktemp("mbf") / "run"
     done = hosts.run(
-        home, orl_run(output, network="r18", embedding_size=512, num_epoch=1, batch_size=60)
+        home, orl_run(output, network="mbf", embedding_size=512, num_epoch=1, batch_size=60)
     )
     assert done.returncode == 0, done.stdout[-3000:]
     return output
@@ -133,10 +132,10 @@ def script(home: Path, *arguments: object) -> str:
     return done.stdout
 
 
-def test_torch2onnx_writes_a_model_of_any_batch_size(home, r18, tmp_path):
+def test_torch2onnx_writes_a_model_of_any_batch_size(home, mbf, tmp_path):
     import onnxruntime
 
-    script(home, "torch2onnx.py", r18, "--network", "r18", "--output", tmp_path / "model.onnx")
+    script(home, "torch2onnx.py", mbf, "--network", "mbf", "--output", tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
     (given,) = session.get_inputs()
     for batch in (1, 5):
@@ -152,7 +151,7 @@ def ijb(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ijb")
     (folder / "meta").mkdir()
     (folder / "loose_crop").mkdir()
-    encoded, same = load_bin(ORL / "orl.bin")
+    encoded, _ = load_bin(ORL / "orl.bin")
     import cv2
 
     faces, points = [], "38.3 51.7 73.5 51.5 56.0 71.7 41.5 92.4 70.7 92.2"
@@ -170,15 +169,15 @@ def ijb(tmp_path_factory):
     return folder
 
 
-def test_the_ijb_scripts_run_on_a_cpu_and_agree(home, r18, ijb, tmp_path):
+def test_the_ijb_scripts_run_on_a_cpu_and_agree(home, mbf, ijb, tmp_path):
     for package in ("pandas", "prettytable", "skimage", "sklearn", "matplotlib", "insightface"):
         pytest.importorskip(package)
-    script(home, "torch2onnx.py", r18, "--network", "r18", "--output", tmp_path / "model.onnx")
+    script(home, "torch2onnx.py", mbf, "--network", "mbf", "--output", tmp_path / "model.onnx")
     said = script(home, "onnx_ijbc.py", "--model-root", tmp_path, "--image-path", ijb)
     assert "IJBC.npy-IJBC" in said
     by_onnx = np.load(tmp_path / "IJBC_result" / "IJBC.npy")
-    said = script(home, "eval_ijbc.py", "--model-prefix", r18 / "model.pt", "--image-path", ijb,
-                  "--result-dir", tmp_path, "--network", "r18", "--batch-size", 8)  # fmt: skip
+    said = script(home, "eval_ijbc.py", "--model-prefix", mbf / "model.pt", "--image-path", ijb,
+                  "--result-dir", tmp_path, "--network", "mbf", "--batch-size", 8)  # fmt: skip
     assert "ijbc-IJBC" in said
     by_weights = np.load(tmp_path / "insightface" / "ijbc.npy")
     assert by_onnx.shape == by_weights.shape == (100,)

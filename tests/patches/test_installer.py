@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 from pathlib import Path
 
@@ -291,3 +292,21 @@ def test_without_libcst_the_extra_is_named(home, capsys, monkeypatch):
     code, said = command(capsys, home)
     assert code == 2
     assert "pip install 'arcface-fair[upstream]'" in said
+
+
+def test_a_config_of_yours_with_the_name_of_ours_is_left_alone(home, capsys):
+    mine = home / "configs" / "orl_invreg.py"
+    mine.write_text("config = {}\n")
+    code, said = command(capsys, home, *LEFT_OUT)
+    assert code == 0
+    assert "orl_invreg" not in said
+    assert mine.read_text() == "config = {}\n"
+
+
+def test_every_copied_config_runs_where_it_was_copied_to(home, capsys):
+    command(capsys, home, *LEFT_OUT)
+    copied = {path.name for path in (home / "configs").glob("*.py")} - {"base.py", "__init__.py"}
+    assert {"ms1mv3_r100_invreg.py", "orl_invreg.py"} <= copied
+    for name in copied:
+        config = runpy.run_path(str(home / "configs" / name))["config"]
+        assert config["network"], name

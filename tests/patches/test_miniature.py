@@ -129,9 +129,6 @@ def test_a_damaged_image_ends_the_run_with_its_record(home, damaged, tmp_path):
     ("changes", "sentence"),
     [
         ({"plugins": ["no_such_plugin"]}, "config.plugins names 'no_such_plugin'"),
-        ({"plugins": ["invreg_plugin"], "dali": True}, "dali is True but torch finds no GPU"),
-        ({"plugins": ["invreg_plugin"], "rec": "synthetic", "num_classes": 8, "num_image": 8},
-         "config.rec is 'synthetic', which holds no people"),
         ({"val_targets": ["absent"]}, "absent.bin, which does not exist"),
     ],
 )  # fmt: skip

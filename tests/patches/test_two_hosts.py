@@ -75,7 +75,7 @@ def test_ten_steps_from_one_checkpoint_are_equal_in_both_hosts(
 ):
     changes = VARIANTS[variant]
     config = small_run(
-        record, tmp_path / "embedded", batch_size=8 // processes, num_epoch=3, lr=0.01,
+        record, tmp_path / "embedded", batch_size=8 // processes, num_epoch=3, lr=0.005,
         flip=False, gradient_compression="fp16", **changes,
     )  # fmt: skip
     own = ["tests.recorder", "tests.upstream_order", *changes.get("plugins", [])]

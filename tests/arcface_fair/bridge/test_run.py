@@ -92,6 +92,13 @@ def test_curves_are_written_at_the_logs_steps_alone(cfg):
     assert writer.points == [("some/curve", 0.5, 2), ("some/curve", 0.5, 4)]
 
 
+def test_the_end_is_told_whatever_ends_the_script(cfg, monkeypatch):
+    registered = []
+    monkeypatch.setattr("atexit.register", registered.append)
+    run, *_ = started(cfg, plugins=["tests.recorder"])
+    assert registered == [run.after_train]
+
+
 def test_the_end_is_told_once(cfg, monkeypatch):
     run, *_ = started(cfg, plugins=["tests.recorder"])
     ends = []
