@@ -49,6 +49,8 @@ def at_one_threshold(report: Report) -> str:
 
 def all_pairs_text(name: str, found: AllPairs) -> str:
     """TPR at each FPR by scope, with counts; notes below."""
+    from arcface_fair.evaluation.report.content import pair_notes
+
     rates = found.scopes[0].rates
     heads = [f"{name}: all pairs", "images", "people", "impostors"]
     heads += [f"TPR, % at {rate.fpr:g}" for rate in rates]
@@ -57,13 +59,7 @@ def all_pairs_text(name: str, found: AllPairs) -> str:
          *(_shown("tpr@", rate.tpr) for rate in scope.rates)]
         for scope in found.scopes
     ]  # fmt: skip
-    said = [f"- {note}." for note in found.notes]
-    said += [
-        f"- {scope.name}, FPR {rate.fpr:g}: {rate.note}."
-        for scope in found.scopes
-        for rate in scope.rates
-        if rate.note
-    ]
+    said = [f"- {sentence}" for sentence in pair_notes(found)]
     return "\n".join([text_table(heads, lines), *said]) + "\n"
 
 

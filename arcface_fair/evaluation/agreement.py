@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from arcface_fair.errors import UserError
 
@@ -80,44 +81,5 @@ def _nmi(table: np.ndarray) -> float:
 
 
 def _best_match(table: np.ndarray) -> int:
-    """Largest sum of entries of which no two share a row or a column.
-
-    Rows are added one at a time by the cheapest chain of reassignments (the Hungarian method), with
-    prices on rows and columns that keep every reduced cost non-negative.
-    """
-    table = table if table.shape[0] <= table.shape[1] else table.T
-    height, width = table.shape
-    cost = (table.max() - table).astype(np.float64)
-    row_price, column_price = np.zeros(height), np.zeros(width)
-    owner = np.full(width, -1)
-    for new_row in range(height):
-        _add_row(cost, new_row, owner, row_price, column_price)
-    taken = np.flatnonzero(owner >= 0)
-    return int(table[owner[taken], taken].sum())
-
-
-def _add_row(
-    cost: np.ndarray, row: int, owner: np.ndarray, row_price: np.ndarray, column_price: np.ndarray
-) -> None:
-    """Gives ``row`` a column by the shortest augmenting path; changes owner and prices."""
-    width = len(owner)
-    distance, source = np.full(width, np.inf), np.full(width, -1)
-    done = np.zeros(width, dtype=bool)
-    current, current_row, reached = -1, row, 0.0
-    while True:
-        through = reached + cost[current_row] - row_price[current_row] - column_price
-        better = ~done & (through < distance)
-        distance[better], source[better] = through[better], current
-        current = int(np.where(done, np.inf, distance).argmin())
-        reached = float(distance[current])
-        if owner[current] < 0:
-            break
-        done[current] = True
-        current_row = int(owner[current])
-    row_price[row] += reached
-    row_price[owner[done]] += reached - distance[done]
-    column_price[done] -= reached - distance[done]
-    while current >= 0:
-        previous = int(source[current])
-        owner[current] = row if previous < 0 else owner[previous]
-        current = previous
+    """Largest sum of entries of which no two share a row or a column."""
+    return int(table[linear_sum_assignment(table, maximize=True)].sum())

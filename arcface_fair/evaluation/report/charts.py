@@ -15,7 +15,7 @@ from arcface_fair.evaluation.report.needs import require
 from arcface_fair.evaluation.resampling import Estimate
 
 WIDTH = 6.4  # inches; the page scales pictures to its width
-MOST_POINTS = 400  # of a curve
+MOST_POINTS = 1000  # of a curve
 
 
 def bars(report: Report, figure: str, label: str) -> str:

@@ -115,6 +115,17 @@ def notes(groups: Mapping[str, Comparisons], protocol: Protocol) -> list[str]:
     return said
 
 
+def pair_notes(found: AllPairs) -> list[str]:
+    """What is to be known about figures over all pairs; scopes of one remark together."""
+    remarks: dict[str, list[str]] = {}
+    for scope in found.scopes:
+        for rate in scope.rates:
+            if rate.note:
+                remarks.setdefault(f"FPR {rate.fpr:g}: {rate.note}", []).append(scope.name)
+    said = [f"{', '.join(names)}, {remark}." for remark, names in remarks.items()]
+    return [f"{note}." for note in found.notes] + said
+
+
 def _resolution(impostors: int, protocol: Protocol) -> list[str]:
     said = []
     for fpr in protocol.fprs:
@@ -134,8 +145,9 @@ def fall_in_words(models: tuple[Model, ...], changes: Mapping[str, Estimate]) ->
     if not changes:
         return []
     old, new = models
-    said = [f"{new.name} against {old.name}: {_moved('mean accuracy', changes)}, "
-            f"{_moved('worst accuracy', changes)}."]  # fmt: skip
+    tprs = [name for name in changes if name.startswith("mean tpr@") and changes[name].known]
+    moved = [_moved(name, changes) for name in ("mean accuracy", "worst accuracy", *tprs)]
+    said = [f"{new.name} against {old.name}: {', '.join(moved)}."]
     spread = changes["STD n"].value
     if changes["mean accuracy"].value < 0 and not np.isnan(spread) and spread < 0:
         said.append(
@@ -151,15 +163,19 @@ def _moved(name: str, changes: Mapping[str, Estimate]) -> str:
     change = changes[name]
     points = 100 * change.value
     if abs(points) < 0.005:
-        return f"{name} is unchanged"
+        return f"{_named(name)} is unchanged"
     way = "rose" if points > 0 else "fell"
     sure = change.low > 0 or change.high < 0
-    text = f"{name} {way} by {abs(points):.2f} points"
+    text = f"{_named(name)} {way} by {abs(points):.2f} points"
     if np.isnan(change.low):
         return text
     return f"{text} [{100 * change.low:+.2f}, {100 * change.high:+.2f}]" + (
         "" if sure else " (the interval holds 0)"
     )
+
+
+def _named(figure: str) -> str:
+    return figure.replace("tpr@", "TPR at FPR ")
 
 
 def is_share(name: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from arcface_fair.evaluation.report import charts
 from arcface_fair.evaluation.report.cells import cell, facts, figure, photograph, said, table
-from arcface_fair.evaluation.report.content import Model, Report, best_and_worst
+from arcface_fair.evaluation.report.content import Model, Report, best_and_worst, pair_notes
 from arcface_fair.evaluation.report.frames import rates_by_group
 from arcface_fair.evaluation.report.style import STYLE
 from arcface_fair.evaluation.report.write import write_whole
@@ -205,11 +205,9 @@ def _all_pairs(model: Model) -> str:
                  for rate in scope.rates]  # fmt: skip
         counts = (scope.images, scope.people, scope.genuine, scope.impostor)
         rows.append((scope.name, [*(f"<td>{count:,}</td>" for count in counts), *cells]))
-    remarks = [f"{scope.name}, FPR {rate.fpr:g}: {rate.note}." for scope in scopes
-               for rate in scope.rates if rate.note]  # fmt: skip
     return (
         f"<h2>All pairs: {escape(model.name)}</h2>"
-        + said([*(f"{note}." for note in model.all_pairs.notes), *remarks])
+        + said(pair_notes(model.all_pairs))
         + table("Every image against every other, percent; groups: pairs within the group",
                 ["group", "images", "people", "genuine", "impostor", *heads], rows)
         + figure(charts.all_pairs_curves(model), "TPR over FPR, all pairs.")
@@ -232,7 +230,11 @@ def _how(report: Report) -> str:
     ]  # fmt: skip
     parts = [
         "<h2>How this was made</h2>",
-        table("Pairs", ["group", "pairs", "genuine", "impostor", "people"], counts),
+        table(
+            "Pairs; people as far as a set's images and genuine pairs tell them apart",
+            ["group", "pairs", "genuine", "impostor", "people"],
+            counts,
+        ),
         facts(report.facts),
         *(f"<h3>{escape(m.name)}</h3>{facts(m.facts)}" for m in report.models if m.facts),
         f'<p class="soft">Intervals: {report.level:.0%}, {report.resamples} resamples of people '

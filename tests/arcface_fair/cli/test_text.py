@@ -28,4 +28,4 @@ def test_rates_at_one_threshold_by_group():
 def test_all_pairs_hold_counts_and_remarks():
     text = all_pairs_text("model", some_pairs())
     assert text.splitlines()[0].startswith("model: all pairs")
-    assert "- all, FPR 1e-06: too few impostors for this FPR" in text
+    assert "- all, FPR 1e-06: too few impostors for this FPR: " in text

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from arcface_fair.errors import UserError
+from arcface_fair.evaluation.all_pairs import all_pairs
 from arcface_fair.evaluation.comparisons import Comparisons
 from arcface_fair.evaluation.measures import Protocol
 from arcface_fair.evaluation.report.content import (
@@ -12,6 +13,7 @@ from arcface_fair.evaluation.report.content import (
     build_report,
     is_share,
     notes,
+    pair_notes,
 )
 from tests.arcface_fair.evaluation.drawn import draw
 from tests.arcface_fair.evaluation.report.example import GROUPS, example, worse
@@ -70,6 +72,18 @@ def test_notes_of_the_data_are_kept():
         GROUPS["north"].distances, GROUPS["north"].same, GROUPS["north"].people, ("2 are odd",)
     )
     assert "north: 2 are odd." in notes({"north": odd, "south": GROUPS["south <b>"]}, Protocol())
+
+
+def test_remarks_on_all_pairs_join_their_scopes():
+    embeddings = np.random.default_rng(0).normal(size=(40, 4))
+    embeddings[3] = 0
+    who = np.repeat(np.arange(10), 4)
+    found = all_pairs(embeddings, who, np.array(["a", "b"])[who % 2], (0.006,), resamples=0)
+    assert pair_notes(found) == [
+        "1 of 40 embeddings are zero; their similarity to everybody is 0.",
+        "all, FPR 0.006: 4 impostor pairs decide the threshold.",
+        "a, b, FPR 0.006: too few impostors for this FPR: 160 pairs, 0.006 needs at least 167.",
+    ]
 
 
 def test_best_and_worst_follow_the_figures_direction_and_hold_all_equals():
