@@ -9,6 +9,8 @@ from arcface_fair.errors import UserError
 from arcface_fair.settings import check_choice, check_range
 from invreg_plugin.objective import OBJECTIVES
 
+PARTITIONS = ("learned", "random", "table")
+
 
 @dataclass(frozen=True, kw_only=True)
 class InvRegSettings:
@@ -24,9 +26,13 @@ class InvRegSettings:
     risk: str = "pooled"  # pooled: mean over rows (released) | subsets: mean over subsets (paper)
     stages: tuple = (1, 11, 17)  # epochs, from 0, before which one more partition is made
     subsets: int | tuple = 2  # K, at least 2; one number, or one per stage
-    partition: str = "learned"  # learned | random (control) | table (ground truth)
+    partition: str | tuple = "learned"  # learned | random (control) | table (ground truth);
+    # one name, or one per stage: ("table", "learned", "learned") puts ground truth beside
     attribute: str | None = None  # the group table's column for "table"; None: the first
     objective: str = "paper"  # what learning maximises: paper | rex | irmv1
+    visits: int = 100  # most passes over the identities in learning; weak attributes need more
+    identities_per_batch: int = 128
+    images_per_identity: int = 4
     projection: bool = False  # learn on a small projection head's outputs, as released
     flip_average: bool = False  # features are the mean over the image and its mirror image
     seed: int | None = None  # of the partitions; None: the run's seed
@@ -37,7 +43,6 @@ class InvRegSettings:
         check_choice("invreg.weight_schedule", self.weight_schedule, ("constant", "released"))
         check_choice("invreg.penalty", self.penalty, ("irmv1", "rex"))
         check_choice("invreg.risk", self.risk, ("pooled", "subsets"))
-        check_choice("invreg.partition", self.partition, ("learned", "random", "table"))
         check_choice("invreg.objective", self.objective, tuple(OBJECTIVES))
         for stage in self.stages:
             check_range("invreg.stages", stage, 0)
@@ -46,13 +51,23 @@ class InvRegSettings:
                 f"invreg.stages is {self.stages}, expected epochs in rising order, each once; "
                 "write for example (1, 11, 17)"
             )
-        if isinstance(self.subsets, tuple) and len(self.subsets) != len(self.stages):
-            raise UserError(
-                f"invreg.subsets lists {len(self.subsets)} numbers for {len(self.stages)} stages; "
-                "give one number, or one per stage"
-            )
+        for name in ("subsets", "partition"):
+            given = getattr(self, name)
+            if isinstance(given, tuple) and len(given) != len(self.stages):
+                raise UserError(
+                    f"invreg.{name} lists {len(given)} values for {len(self.stages)} stages; "
+                    "give one value, or one per stage"
+                )
         for stage in range(len(self.stages)):
             check_range("invreg.subsets", self.subsets_at(stage), 2, 254)
+            check_choice("invreg.partition", self.partition_at(stage), PARTITIONS)
+        check_range("invreg.visits", self.visits, 1)
+        check_range("invreg.identities_per_batch", self.identities_per_batch, 2)
+        check_range("invreg.images_per_identity", self.images_per_identity, 2)
+
+    def partition_at(self, stage: int) -> str:
+        """Where the partition of the stage with index ``stage`` comes from."""
+        return self.partition[stage] if isinstance(self.partition, tuple) else self.partition
 
     def subsets_at(self, stage: int) -> int:
         """K of the stage with index ``stage``."""

@@ -95,14 +95,18 @@ class PartitionStages(Hook):
         dist.raise_together(error)
 
     def _partition(self, stage: int, num_subsets: int, seed: int, session: Session) -> Partition:
-        if self.settings.partition == "random":
+        kind = self.settings.partition_at(stage)
+        if kind == "random":
             return random_partition(session.num_classes, num_subsets, seed)
-        if self.settings.partition == "table":
+        if kind == "table":
             return table_partition(attribute_codes(session, self.settings.attribute))
         learning = PartitionSettings(
             subsets=num_subsets,
             objective=self.settings.objective,
             projection=self.settings.projection,
+            visits=self.settings.visits,
+            identities_per_batch=self.settings.identities_per_batch,
+            images_per_identity=self.settings.images_per_identity,
             seed=seed,
         )
         path = session.work_dir / FEATURES
@@ -153,14 +157,14 @@ def check_stages(settings: InvRegSettings, session: Session) -> None:
             f"invreg.stages lists epoch {late[0]}, but the run ends after epoch "
             f"{session.num_epochs - 1}; epochs count from 0, list earlier ones"
         )
-    if settings.partition == "table":
-        if settings.stages:
-            table_partition(attribute_codes(session, settings.attribute))
-        return
+    kinds = [settings.partition_at(stage) for stage in range(len(settings.stages))]
     images = np.bincount(session.dataset.identities, minlength=session.num_classes)
-    for stage in range(len(settings.stages)):
-        check_subsets(settings.subsets_at(stage), int((images > 0).sum()))
-    if settings.partition == "learned" and settings.stages and images.max() < 2:
+    for stage, kind in enumerate(kinds):
+        if kind == "table":
+            table_partition(attribute_codes(session, settings.attribute))
+        else:
+            check_subsets(settings.subsets_at(stage), int((images > 0).sum()))
+    if "learned" in kinds and images.max() < 2:
         raise UserError(
             f"none of {len(images)} identities has two images, expected some with at least two; "
             "partition learning compares images of one identity, use partition = 'random' or "

@@ -23,17 +23,26 @@ def test_subsets_may_differ_by_stage():
     assert [settings.subsets_at(0), settings.subsets_at(1)] == [2, 4]
 
 
+def test_partitions_may_come_from_elsewhere_at_each_stage():
+    settings = InvRegSettings(stages=(0, 2), partition=("table", "learned"))
+    assert [settings.partition_at(0), settings.partition_at(1)] == ["table", "learned"]
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"weight": -1.0}, "invreg.weight is -1, expected at least 0; correct the value"),
         ({"subsets": 1}, "invreg.subsets is 1, expected at least 2 and at most 254; correct the"),
-        ({"subsets": (2, 3)}, "invreg.subsets lists 2 numbers for 3 stages; give one number, or"),
+        ({"subsets": (2, 3)}, "invreg.subsets lists 2 values for 3 stages; give one value, or"),
         ({"stages": (3, 1)}, r"invreg.stages is \(3, 1\), expected epochs in rising order, each"),
         ({"stages": (-1,)}, "invreg.stages is -1, expected at least 0; correct the value"),
         ({"penalty": "irm"}, "invreg.penalty is 'irm', expected one of irmv1, rex; choose one"),
         ({"risk": "mean"}, "invreg.risk is 'mean', expected one of pooled, subsets; choose one"),
         ({"partition": "x"}, "invreg.partition is 'x', expected one of learned, random, table"),
+        ({"partition": ("table",)}, "invreg.partition lists 1 values for 3 stages; give one v"),
+        ({"visits": 0}, "invreg.visits is 0, expected at least 1; correct the value"),
+        ({"identities_per_batch": 1}, "invreg.identities_per_batch is 1, expected at least 2"),
+        ({"images_per_identity": 1}, "invreg.images_per_identity is 1, expected at least 2"),
         ({"objective": "x"}, "invreg.objective is 'x', expected one of paper, rex, irmv1"),
         ({"weight_schedule": "x"}, "weight_schedule is 'x', expected one of constant, released"),
     ],

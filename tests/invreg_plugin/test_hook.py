@@ -73,6 +73,16 @@ def test_ground_truth_partitions_come_from_the_group_table(record, tmp_path):
     assert partitions_of(other)[0].tolist() == [[0] * 4 + [1] * 4]
 
 
+def test_ground_truth_may_stand_beside_learned_partitions(record, tmp_path):
+    output = train(
+        invreg_run(record, tmp_path / "run", stages=(0, 1), partition=("table", "learned"))
+    )
+    partitions, state = partitions_of(output)
+    assert partitions[0].tolist() == [0, 1, 0, 1, 255, 1, 0, 1]
+    assert set(partitions[1].tolist()) == {0, 1}
+    assert state["num_subsets"] == [2, 2]
+
+
 def test_a_stage_that_was_missed_is_made_when_the_run_goes_on(record, tmp_path):
     train(small_run(record, tmp_path / "run", num_epoch=2))
     resumed = invreg_run(record, tmp_path / "run", stages=(1,), partition="random")
