@@ -20,12 +20,14 @@ from torch import Tensor
 
 from arcface_fair import dist, reshard
 from arcface_fair.errors import UserError
+from arcface_fair.head import shard_of
 from arcface_fair.saves import (
     UPSTREAM_KEYS,
     Save,
     checkpoint_path,
     find_saves,
     newest_save,
+    ranks_named,
     read_state,
 )
 
@@ -123,8 +125,10 @@ def load_checkpoint(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """
     seen: dict[Save, dict[int, Path]] = {}
     error: UserError | None = None
+    # Every machine may hold the parts of its own ranks only.
+    count = max(dist.gather_objects(ranks_named(folder)))
     try:
-        seen = find_saves(folder)
+        seen = find_saves(folder, count)
     except UserError as caught:
         error = caught
     dist.raise_together(error)
@@ -135,6 +139,7 @@ def load_checkpoint(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     try:
         state = _own_state(folder, save, seen.get(save, {}))
         check_facts(state.get("facts", {}), facts, folder)
+        _check_classes(state, facts, folder)
     except UserError as caught:
         error = caught
     dist.raise_together(error)
@@ -147,10 +152,14 @@ def _own_state(folder: Path, save: Save, seen: dict[int, Path]) -> dict[str, Any
     wanted = [rank] if save.world_size == world_size else list(range(save.world_size))
     missing = [r for r in wanted if r not in seen]
     if missing:
+        remedy = "copy it there"
+        if save.world_size != world_size:
+            remedy = (
+                f"to resume with {world_size} processes instead of {save.world_size}, put all "
+                "parts of the checkpoint into a folder that every machine reads"
+            )
         raise UserError(
-            f"rank {rank} does not find {checkpoint_path(folder, missing[0])}; to resume with "
-            f"{world_size} processes instead of {save.world_size}, put all parts of the "
-            "checkpoint into a folder that every machine reads"
+            f"rank {rank} does not find {checkpoint_path(folder, missing[0])}; {remedy}"
         )
     if save.world_size == world_size:
         return read_state(seen[rank])
@@ -158,6 +167,20 @@ def _own_state(folder: Path, save: Save, seen: dict[int, Path]) -> dict[str, Any
     if rank == 0:  # the other ranks hear of it; they need not read all parts again
         reshard.check_parts(states)
     return reshard.cut(states, rank, world_size)
+
+
+def _check_classes(state: dict[str, Any], facts: dict[str, Any], folder: Path) -> None:
+    """arcface_torch's files do not tell the number of classes; their class centres do."""
+    if "num_classes" not in facts:
+        return
+    held = len(state["state_dict_softmax_fc"]["weight"])
+    expected = len(shard_of(facts["num_classes"], dist.rank(), dist.world_size()))
+    if held != expected:
+        raise UserError(
+            f"the checkpoint in {folder} gives rank {dist.rank()} {held} classes, this run of "
+            f"{facts['num_classes']} classes wants {expected}; resume with the data of that run, "
+            "and with all of its parts in the folder"
+        )
 
 
 def check_facts(found: dict[str, Any], expected: dict[str, Any], folder: Path) -> None:

@@ -43,16 +43,19 @@ class Save:
     world_size: int
 
 
-def find_saves(folder: Path) -> dict[Save, dict[int, Path]]:
+def ranks_named(folder: Path) -> int:
+    """One more than the highest rank of which a file lies in ``folder``; 0 without any."""
+    return max((rank + 1 for rank in _files(folder).values()), default=0)
+
+
+def find_saves(folder: Path, count: int | None = None) -> dict[Save, dict[int, Path]]:
     """The checkpoint parts in ``folder``, by save and rank, complete or not.
 
-    Tensors are not read. Raises UserError for a file that is no checkpoint.
+    count: the ranks that wrote files which do not tell (arcface_torch's); None: as many as the
+    files' names say. Tensors are not read. Raises UserError for a file that is no checkpoint.
     """
-    files = {
-        path: int(found[1])
-        for path in sorted(folder.glob("checkpoint_gpu_*.pt"))
-        if (found := _PART.fullmatch(path.name))
-    }
+    files = _files(folder)
+    count = ranks_named(folder) if count is None else count
     saves: dict[Save, dict[int, Path]] = {}
     for path, rank in files.items():
         state = read_state(path, mapped=True)
@@ -61,11 +64,19 @@ def find_saves(folder: Path) -> dict[Save, dict[int, Path]]:
             state["epoch"],
             state.get("step", 0) * facts.get("global_batch", 1),
             state["global_step"],
-            # arcface_torch's files do not say how many there are.
-            facts.get("world_size", max(files.values()) + 1),
+            facts.get("world_size", count),
         )
         saves.setdefault(save, {})[rank] = path
     return saves
+
+
+def _files(folder: Path) -> dict[Path, int]:
+    """Checkpoint files with their ranks."""
+    return {
+        path: int(found[1])
+        for path in sorted(folder.glob("checkpoint_gpu_*.pt"))
+        if (found := _PART.fullmatch(path.name))
+    }
 
 
 def read_parts(folder: Path) -> list[dict[str, Any]]:

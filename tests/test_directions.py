@@ -20,7 +20,7 @@ ALLOWED = {
     "settings": {"errors"},
     "config": {"errors"},
     "batchnorm": {"dist"},
-    "checkpoint": {"dist", "errors", "reshard", "saves"},
+    "checkpoint": {"dist", "errors", "head", "reshard", "saves"},
     "saves": {"errors"},
     "reshard": {"errors", "head"},
     "head": {"dist", "errors", "registry"},

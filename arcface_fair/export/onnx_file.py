@@ -25,6 +25,8 @@ from arcface_fair.export.extra import require
 from arcface_fair.export.fold import RUNTIME_STD, fold_input_scale
 
 DEFAULT_OPSET, MFR_OPSET, LAST_OPSET = 17, 11, 20
+# Protobuf's limit for one message; r2060 and vit_h do not fit. The graph beside the weights: 8 MB.
+LARGEST_FILE = 2**31 - 2**23
 
 
 def export_onnx(
@@ -54,6 +56,7 @@ def export_onnx(
             f"{DEFAULT_OPSET} is usual"
         )
     facts = _facts(metadata or {}, train_std)
+    _check_size(backbone)
     plain = plain_copy(backbone)
     fold_input_scale(plain, train_std)
     try:
@@ -84,6 +87,15 @@ def _facts(metadata: Mapping[str, str], train_std: float) -> dict[str, str]:
     if train_std != RUNTIME_STD:
         facts["folded"] = f"first convolution times {RUNTIME_STD:g} / {train_std:g}"
     return {str(key): str(value) for key, value in metadata.items()} | facts
+
+
+def _check_size(backbone: nn.Module) -> None:
+    size = 4 * sum(tensor.numel() for tensor in backbone.state_dict().values())
+    if size > LARGEST_FILE:
+        raise UserError(
+            f"the backbone's weights take {size / 2**30:.1f} GiB in float32, and one ONNX file "
+            "holds at most 2 GiB; train a smaller network (r200 and vit_l fit)"
+        )
 
 
 def plain_copy(backbone: nn.Module) -> nn.Module:

@@ -112,3 +112,35 @@ def test_parts_on_another_machine_are_asked_for_on_every_rank(run_ranks, tmp_pat
     assert len(set(messages)) == 1
     assert "rank 1 does not find" in messages[0]
     assert "to resume with 2 processes instead of 3, put all parts" in messages[0]
+
+
+def load_own_part(folder):
+    """Each rank has a folder of its own, which holds its own part alone."""
+    from pathlib import Path
+
+    from arcface_fair import dist
+
+    own = Path(folder) / str(dist.rank())
+    try:
+        return load_checkpoint(own, {"num_classes": 8})["state_dict_softmax_fc"]["weight"][0, 0]
+    except UserError as error:
+        return str(error)
+
+
+def test_files_of_arcface_torch_on_two_machines_are_two_parts(run_ranks, tmp_path):
+    for rank in range(2):
+        (tmp_path / str(rank)).mkdir()
+        save(tmp_path / str(rank), rank, 1, 0)
+    assert run_ranks(2, load_own_part, str(tmp_path)) == [0.0, 1.0]
+    checkpoint_path(tmp_path / "0", 0).rename(checkpoint_path(tmp_path / "1", 0))
+    messages = run_ranks(2, load_own_part, str(tmp_path))
+    assert "rank 0 does not find" in messages[1]
+    assert messages[0].endswith("checkpoint_gpu_0.pt; copy it there")
+
+
+def test_another_number_of_classes_is_told_by_the_class_centres(tmp_path):
+    save(tmp_path, 0, 1, 0, classes=5)
+    with pytest.raises(
+        UserError, match="gives rank 0 5 classes, this run of 8 classes wants 8; re"
+    ):
+        load_checkpoint(tmp_path, {"num_classes": 8})

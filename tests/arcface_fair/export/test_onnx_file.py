@@ -12,6 +12,7 @@ import pytest
 import torch
 from insightface.model_zoo import get_model as insightface_model
 
+from arcface_fair.backbones import get_model
 from arcface_fair.errors import UserError
 from arcface_fair.export import export_onnx
 from tests.arcface_fair.export.conftest import trained_like
@@ -182,4 +183,12 @@ def test_a_missing_package_is_named_with_the_command_that_brings_it(net, tmp_pat
     with pytest.raises(
         UserError, match=r'onnxruntime is not.*pip install "arcface-fair\[deploy\]"'
     ):
+        export_onnx(net, tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("name", ["vit_h", pytest.param("r2060", marks=pytest.mark.slow)])
+def test_a_network_that_no_single_file_can_hold_is_refused(name, tmp_path):
+    with torch.device("meta"):
+        net = get_model(name)
+    with pytest.raises(UserError, match=r"take \d\.\d GiB in float32, and one ONNX file holds at"):
         export_onnx(net, tmp_path / "net.onnx")
