@@ -60,8 +60,12 @@ class VerificationSet:
         return Comparisons.of_embeddings(rows[0::2], rows[1::2], self.same, self.people, self.notes)
 
     def facts(self) -> str:
-        """The file's path, size and SHA-256."""
-        return f"{self.path}, SHA-256 {sha256(self.path)}"
+        """The file's path and SHA-256, and how it was drawn where ``world.json`` tells."""
+        told = f"{self.path}, SHA-256 {sha256(self.path)}"
+        world = self.path.parent / "world.json"
+        if not world.is_file():
+            return told
+        return f"{told}; faces drawn by `arcface-fair synthesize`: {_one_line(world)}"
 
 
 def read_verification_sets(bins: Iterable[Path]) -> dict[str, VerificationSet]:
@@ -84,3 +88,9 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _one_line(path: Path) -> str:
+    """A small JSON file without its line breaks, cut where it is long."""
+    text = " ".join(path.read_text(errors="replace").split())
+    return text if len(text) <= 600 else f"{text[:600]} ..."

@@ -33,6 +33,7 @@ from arcface_fair.evaluation.verification import Floats
 FPRS = (1e-6, 1e-5, 1e-4)
 ALL = "all"
 TILE = 2048
+TWIN = 1e-6  # cosines this near to 1 are one image, or two that the model takes for one
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def all_pairs(
     codes = {name: np.flatnonzero(words[order] == name) for name in names}
     draws = (resamples, level, seed)
     judged = (_judge(plan, _within(genuine, codes.get(plan.name)), setup, draws) for plan in scopes)
-    return AllPairs(tuple(judged), zero_rows_in_words(rows))
+    return AllPairs(tuple(judged), (*zero_rows_in_words(rows), *_twins_in_words(scopes[0])))
 
 
 def intersections(*attributes: Sequence[str]) -> list[str]:
@@ -242,6 +243,17 @@ def _sections(words: NDArray) -> dict[str, tuple[int, int]]:
     names, starts = np.unique(words.astype(str), return_index=True)
     ends = [*starts[1:].tolist(), len(words)]
     return {n: (s, e) for n, s, e in zip(names.tolist(), starts.tolist(), ends, strict=True)}
+
+
+def _twins_in_words(everybody: _Plan) -> tuple[str, ...]:
+    """A sentence if different people have the same embedding; no sentence otherwise."""
+    twins, all_counted = everybody.top.count_above(1 - TWIN)
+    if not twins:
+        return ()
+    return (
+        f"{twins if all_counted else f'{twins} or more'} pairs of different people have the same "
+        "embedding: an image under two names, or a model that has collapsed",
+    )
 
 
 def _doubt(dimension: int) -> float:

@@ -79,3 +79,9 @@ class TopPairs:
         scores[again] = exact(rows[again], columns[again])
         order = np.argsort(-scores, kind="stable")
         return scores[order], rows[order], columns[order]
+
+    def count_above(self, score: float) -> tuple[int, bool]:
+        """How many kept pairs are at least so similar, and whether there can be no more."""
+        self._clear()
+        count = int((self._scores[0] >= score).sum())
+        return count, count < self.keep or len(self._scores[0]) < self.keep

@@ -200,3 +200,32 @@ def test_a_network_that_has_diverged_is_named_with_its_group(run, capsys):
     assert main(["evaluate", str(run)]) == 2
     error = capsys.readouterr().err
     assert "first, group 'african': embeddings of 40 of 40 pairs hold NaN" in error
+
+
+def test_a_group_without_impostor_pairs_is_named(run, tmp_path, capsys):
+    images = [
+        cv2.imencode(".png", np.full((112, 112, 3), n, np.uint8))[1].tobytes() for n in range(40)
+    ]
+    write_bin(tmp_path / "only_genuine.bin", images, np.ones(20, bool))
+    call = ["evaluate", str(run), "--bins", str(tmp_path / "only_genuine.bin"), *FEW]
+    assert main(call) == 2
+    assert "first, group 'only_genuine': none of the 20 pairs shows different people" in (
+        capsys.readouterr().err
+    )
+
+
+def test_an_onnx_file_of_another_input_size_is_refused(run, tmp_path, capsys):
+    import onnx
+
+    make, float32 = onnx.helper, onnx.TensorProto.FLOAT
+    graph = make.make_graph(
+        [make.make_node("GlobalAveragePool", ["x"], ["y"])],
+        "mean",
+        [make.make_tensor_value_info("x", float32, ["batch", 3, 160, 160])],
+        [make.make_tensor_value_info("y", float32, ["batch", 3, 1, 1])],
+    )
+    opset = [make.make_opsetid("", 17)]
+    model = make.make_model(graph, opset_imports=opset, ir_version=8)
+    onnx.save(model, str(tmp_path / "wide.onnx"))
+    assert main(["evaluate", str(tmp_path / "wide.onnx"), "--bins", *sets_of(run), *FEW]) == 2
+    assert "is no recognition model for 112 x 112 faces" in capsys.readouterr().err

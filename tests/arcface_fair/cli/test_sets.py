@@ -46,6 +46,15 @@ def test_a_repeated_image_is_noted(tmp_path):
     assert found.facts().startswith(f"{tmp_path / 'odd.bin'}, SHA-256 ")
 
 
+def test_drawn_faces_say_how_they_were_drawn(tmp_path):
+    write(tmp_path / "amber_test.bin")
+    (tmp_path / "world.json").write_text('{\n "seed": 5\n}')
+    facts = VerificationSet.read(tmp_path / "amber_test.bin").facts()
+    assert facts.endswith('faces drawn by `arcface-fair synthesize`: { "seed": 5 }')
+    (tmp_path / "world.json").write_text("x" * 700)
+    assert VerificationSet.read(tmp_path / "amber_test.bin").facts().endswith("x ...")
+
+
 def test_group_is_the_file_name_without_prefix_and_suffix(tmp_path):
     assert group_name(tmp_path / "rfw_african.bin") == "african"
     assert group_name(tmp_path / "African_test.bin") == "African"

@@ -69,6 +69,17 @@ def test_a_collapsed_model_accepts_nobody():
     rows[:] = rows[0]
     found = check(rows, who, groups, tile=64)
     assert {rate.tpr.value for scope in found.scopes for rate in scope.rates} == {0.0}
+    assert "pairs of different people have the same embedding" in found.notes[0]
+
+
+def test_an_image_under_two_names_is_counted():
+    rows, who, groups = faces()
+    place = int(np.flatnonzero(who != who[0])[0])
+    rows[place] = rows[0]
+    assert all_pairs(rows, who, groups, (0.1,), resamples=0).notes == (
+        "1 pairs of different people have the same embedding: an image under two names, or a "
+        "model that has collapsed",
+    )
 
 
 def test_norms_do_not_matter():

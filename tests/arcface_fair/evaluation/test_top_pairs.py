@@ -49,3 +49,9 @@ def test_more_ties_than_there_is_room_for_are_said(monkeypatch):
     assert not top.certain
     assert (found == 0.25).all()
     assert 20 <= len(found) <= 50
+
+
+def test_counting_says_whether_there_may_be_more():
+    assert offered(np.array([0.9, 0.9, 0.1]), 3).count_above(0.5) == (2, True)
+    assert offered(np.array([0.9, 0.9, 0.9, 0.1]), 2).count_above(0.5) == (3, False)
+    assert offered(np.array([0.9, 0.9]), 5).count_above(0.5) == (2, True)
