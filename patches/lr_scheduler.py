@@ -14,7 +14,7 @@ from .patch import Patch
 
 
 class SchedulerWithoutVerbose(Patch):
-    """torch 2.7 removed ``verbose``; upstream passes it by name or as the third argument."""
+    """Schedulers lost ``verbose``; upstream passes it by name or as the third argument."""
 
     NAME = "scheduler"
     FILE = "lr_scheduler.py"

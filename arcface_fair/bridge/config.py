@@ -26,9 +26,10 @@ from arcface_fair.trainer.settings import IGNORED_KEYS, RunSettings, parse_run
 # Keys of the embedded trainer that this host does not read, with what it does instead.
 _FIXED = {
     "momentum": 0.9, "clip_norm": 5.0, "shift": 0, "bf16": False, "device": "auto", "norm": "batch",
+    "best_by": "worst",
 }  # fmt: skip
 # Keys that upstream's own head and margin know nothing of.
-_HEAD_KEYS = ("kernel", "margin_gradient", "cifp")
+_HEAD_KEYS = ("kernel", "head_memory_mib", "margin_gradient", "cifp")
 
 
 @dataclass

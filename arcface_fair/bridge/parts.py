@@ -8,6 +8,7 @@ that sets none of our keys and lists no plugin gets exactly upstream's part.
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -18,15 +19,29 @@ from arcface_fair.backbones import BACKBONES
 from arcface_fair.backbones import get_model as our_model
 from arcface_fair.bridge.config import current
 from arcface_fair.head import PartialFC
+from arcface_fair.initial import start_from
 from arcface_fair.trainer import build
 from arcface_fair.trainer.schedules import build_schedule
+
+LOGGER = logging.getLogger("arcface_fair")
 
 
 def build_backbone(
     get_model: Callable[..., nn.Module], cfg: Any, name: str, **options: Any
 ) -> nn.Module:
-    """Upstream's network ``name``, or ours where upstream has none; ``dropout`` by config."""
+    """Upstream's network ``name``, or ours where upstream has none.
+
+    ``dropout`` by config; starts from ``init_backbone`` where the config names a file.
+    """
     options["dropout"] = cfg.get("dropout", options.get("dropout", 0.0))
+    backbone = _built(get_model, name, options)
+    if cfg.get("init_backbone") is not None and not cfg.get("resume"):
+        for sentence in start_from(backbone, name, cfg.init_backbone).sentences():
+            LOGGER.info("%s", sentence)
+    return backbone
+
+
+def _built(get_model: Callable[..., nn.Module], name: str, options: dict[str, Any]) -> nn.Module:
     try:
         return get_model(name, **options)
     except ValueError:
@@ -54,7 +69,9 @@ def head_class(upstreams: Callable[..., nn.Module], cfg: Any) -> Callable[..., n
     run = current().run
     if run is None:
         return upstreams
-    return functools.partial(PartialFC, kernel=run.kernel, seed=run.seed)
+    return functools.partial(
+        PartialFC, kernel=run.kernel, memory_budget_mib=run.head_memory_mib, seed=run.seed
+    )
 
 
 def choose_schedule(scheduler: Any, cfg: Any, optimizer: torch.optim.Optimizer) -> Any:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from arcface_fair.bridge.config import Configured, current, faces
 from arcface_fair.bridge.devices import device
 from arcface_fair.bridge.files import facts, save_checkpoint
+from arcface_fair.checkpoint import keep_model
 from arcface_fair.errors import UserError
 from arcface_fair.head.scaler import build_scaler
 from arcface_fair.session import Session
@@ -232,6 +233,10 @@ class HostRun:
         """The epoch has ended; upstream's checkpoint follows."""
         if self.session is not None:
             self.session.after_epoch()
+        every = self.cfg.get("keep_epochs", 0)
+        if every and (self.epoch + 1) % every == 0:
+            centres = self.head.weight.detach()  # type: ignore[operator]
+            keep_model(Path(self.cfg.output), self.epoch, self.backbone.state_dict(), centres)
 
     def after_train(self) -> None:
         """The run is over; called at the end of the script whatever ended it, acts once."""

@@ -88,3 +88,20 @@ def test_gradients_are_rounded_unless_the_config_says_none(cfg):
     cfg.gradient_compression = "none"
     bridge.register_comm_hook(Ddp(), cfg, "rounding")
     assert registered == ["rounding"]
+
+
+def test_a_backbone_starts_from_released_weights_but_not_on_resume(cfg, tmp_path, caplog):
+    caplog.set_level("INFO", "arcface_fair")
+    released = bridge.build_backbone(upstreams_model, cfg, "small", num_features=16)
+    torch.save(released.state_dict(), tmp_path / "model.pt")
+    cfg.init_backbone = str(tmp_path / "model.pt")
+    first = bridge.build_backbone(upstreams_model, cfg, "small", num_features=16)
+    assert all(
+        torch.equal(p, q) for p, q in zip(first.parameters(), released.parameters(), strict=True)
+    )
+    assert "model.pt" in caplog.text
+    cfg.resume = True
+    fresh = bridge.build_backbone(upstreams_model, cfg, "small", num_features=16)
+    assert not all(
+        torch.equal(p, q) for p, q in zip(fresh.parameters(), released.parameters(), strict=True)
+    )

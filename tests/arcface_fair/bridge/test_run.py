@@ -155,3 +155,15 @@ def test_plugin_runs_get_a_scaler_on_which_ranks_agree(cfg):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # no GPU here
         assert isinstance(run.scaler(theirs), AgreedGradScaler)
+
+
+def test_networks_of_some_epochs_are_kept(cfg, tmp_path):
+    run, backbone, *_ = started(cfg, keep_epochs=2)
+    for epoch in range(3):
+        run.before_epoch(epoch)
+        run.after_epoch()
+    assert sorted(p.name for p in (tmp_path / "run").glob("*epoch*")) == [
+        "centres_epoch_1_gpu_0.pt", "model_epoch_1.pt",
+    ]  # fmt: skip
+    kept = torch.load(tmp_path / "run" / "model_epoch_1.pt", weights_only=True)
+    assert kept.keys() == backbone.state_dict().keys()
