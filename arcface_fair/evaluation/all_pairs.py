@@ -22,45 +22,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from arcface_fair.errors import UserError
 from arcface_fair.evaluation.genuine import GenuinePairs, genuine_pairs
-from arcface_fair.evaluation.measures import DECIDING, explain_too_few, too_few
-from arcface_fair.evaluation.pair_resampling import Impostors, rate_estimates
-from arcface_fair.evaluation.resampling import Estimate
+from arcface_fair.evaluation.scopes import Plan, Scope, rounding_doubt
 from arcface_fair.evaluation.tiles import Floats32, Ints, NumpyProduct, Product, upper_tiles
-from arcface_fair.evaluation.top_pairs import TopPairs
 from arcface_fair.evaluation.unit_rows import check_images, unit_rows, zero_rows_in_words
 from arcface_fair.evaluation.verification import Floats
 
 FPRS = (1e-6, 1e-5, 1e-4)
 ALL = "all"
 TILE = 2048
-TWIN = 1e-6  # cosines this near to 1 are one image, or two that the model takes for one
-
-
-@dataclass(frozen=True)
-class Rate:
-    """TPR at one FPR. accepted: impostor pairs above ``threshold`` (a cosine; NaN if unknown).
-
-    note: what to know about the figure, in words; empty if nothing.
-    """
-
-    fpr: float
-    tpr: Estimate
-    threshold: float
-    accepted: int
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Scope:
-    """One group, or all. curve: FPR and TPR [2, n], rising, as far as the kept pairs reach."""
-
-    name: str
-    images: int
-    people: int
-    genuine: int
-    impostor: int
-    rates: tuple[Rate, ...]
-    curve: Floats
 
 
 @dataclass(frozen=True)
@@ -96,6 +65,8 @@ def all_pairs(
     who = np.asarray(identities)
     words = np.array([""] * len(who) if groups is None else list(groups), object)
     check_images(rows, who, words, fprs)
+    if ALL in words:
+        raise UserError(f"a group is named {ALL!r}, as the whole is; give the group another name")
     unit, norms = unit_rows(rows)
     order = np.lexsort((who, words))
     people = np.unique(who[order], return_inverse=True)[1]
@@ -103,15 +74,18 @@ def all_pairs(
     names = [name for name in dict.fromkeys(words[order].tolist()) if name]
     sections = _sections(words[order])
     genuine = genuine_pairs(people, setup.exact)
-    doubt = _doubt(rows.shape[1])
-    scopes = [_Plan(ALL, np.arange(len(order)), people, fprs, doubt)]
-    scopes += [_Plan(n, np.arange(*sections[n]), people, fprs, doubt) for n in names]
+    doubt = rounding_doubt(rows.shape[1])
+    scopes = [Plan(ALL, np.arange(len(order)), people, fprs, doubt)]
+    scopes += [Plan(n, np.arange(*sections[n]), people, fprs, doubt) for n in names]
     product = NumpyProduct(setup.unit) if device is None else _on_device(setup.unit, device)
     _stream(product, scopes, sections, people, tile, on_pairs)
     codes = {name: np.flatnonzero(words[order] == name) for name in names}
     draws = (resamples, level, seed)
-    judged = (_judge(plan, _within(genuine, codes.get(plan.name)), setup, draws) for plan in scopes)
-    return AllPairs(tuple(judged), (*zero_rows_in_words(rows), *_twins_in_words(scopes[0])))
+    judged = (
+        plan.judge(_within(genuine, codes.get(plan.name)), people, setup.exact, draws)
+        for plan in scopes
+    )
+    return AllPairs(tuple(judged), (*zero_rows_in_words(rows), *scopes[0].twins_in_words()))
 
 
 def intersections(*attributes: Sequence[str]) -> list[str]:
@@ -147,28 +121,9 @@ class _Setup:
         return found
 
 
-class _Plan:
-    """What one scope has to keep."""
-
-    def __init__(
-        self, name: str, images: Ints, people: Ints, fprs: Sequence[float], doubt: float
-    ) -> None:
-        counts = np.bincount(people[images])
-        self.name, self.images = name, len(images)
-        self.sizes = counts
-        self.genuine = int((counts * (counts - 1) // 2).sum())
-        self.impostor = len(images) * (len(images) - 1) // 2 - self.genuine
-        self.fprs = tuple(fprs)
-        # The small addend keeps 0.01 * 300, which is 2.9999..., at three impostors.
-        self.allowed = [int(np.floor(fpr * self.impostor + 1e-9)) for fpr in fprs]
-        # Twice as many as the threshold needs: resamples look beyond it.
-        self.keep = min(2 * max(self.allowed, default=0) + 100, max(self.impostor, 1))
-        self.top = TopPairs(self.keep, doubt)
-
-
 def _stream(
     product: Product,
-    scopes: list[_Plan],
+    scopes: list[Plan],
     sections: dict[str, tuple[int, int]],
     people: Ints,
     size: int,
@@ -194,45 +149,6 @@ def _stream(
         on_pairs(height * (height - 1) // 2 if tile[0] == tile[1] else height * width)
 
 
-def _judge(
-    plan: _Plan, genuine: GenuinePairs, setup: _Setup, draws: tuple[int, float, int]
-) -> Scope:
-    scores, rows, columns = plan.top.sorted(setup.exact, plan.allowed)
-    impostors = Impostors(
-        scores, setup.people[rows], setup.people[columns], plan.impostor, plan.sizes
-    )
-    usable = [f for f in plan.fprs if genuine.scores.size and not too_few(plan.impostor, f)]
-    estimates = rate_estimates(impostors, genuine, usable, *draws)
-    rates = []
-    for fpr, allowed in zip(plan.fprs, plan.allowed, strict=True):
-        if fpr in usable:
-            above = int((scores > scores[allowed]).sum()) if allowed < len(scores) else len(scores)
-            limit = float(scores[allowed]) if allowed < len(scores) else -np.inf
-            rates.append(Rate(fpr, estimates[fpr], limit, above, _caveat(allowed, plan.top)))
-        else:
-            why = explain_too_few(plan.impostor, fpr) if genuine.scores.size else "no genuine pairs"
-            rates.append(Rate(fpr, Estimate(np.nan, np.nan, np.nan), np.nan, 0, why))
-    people = int((plan.sizes > 0).sum())
-    return Scope(plan.name, plan.images, people, plan.genuine, plan.impostor, tuple(rates),
-                 _curve(scores, genuine.scores, plan.impostor))  # fmt: skip
-
-
-def _caveat(allowed: int, top: TopPairs) -> str:
-    if not top.certain:
-        return "very many impostors tie at the threshold, which is exact to float32 only"
-    if allowed < DECIDING:
-        return f"{allowed} impostor pairs decide the threshold"
-    return ""
-
-
-def _curve(impostors: Floats, genuine: Floats, total: int) -> Floats:
-    if not len(impostors) or not len(genuine):
-        return np.zeros((2, 0))
-    ranks = np.unique(np.geomspace(1, len(impostors), 60).astype(int)) - 1
-    accepted = len(genuine) - np.searchsorted(np.sort(genuine), impostors[ranks], side="right")
-    return np.stack([ranks / total, accepted / len(genuine)])
-
-
 def _within(genuine: GenuinePairs, images: Ints | None) -> GenuinePairs:
     if images is None:
         return genuine
@@ -243,22 +159,6 @@ def _sections(words: NDArray) -> dict[str, tuple[int, int]]:
     names, starts = np.unique(words.astype(str), return_index=True)
     ends = [*starts[1:].tolist(), len(words)]
     return {n: (s, e) for n, s, e in zip(names.tolist(), starts.tolist(), ends, strict=True)}
-
-
-def _twins_in_words(everybody: _Plan) -> tuple[str, ...]:
-    """A sentence if different people have the same embedding; no sentence otherwise."""
-    twins, all_counted = everybody.top.count_above(1 - TWIN)
-    if not twins:
-        return ()
-    return (
-        f"{twins if all_counted else f'{twins} or more'} pairs of different people have the same "
-        "embedding: an image under two names, or a model that has collapsed",
-    )
-
-
-def _doubt(dimension: int) -> float:
-    """Largest error of a float32 product of unit rows: D + 2 roundings of 2^-24 each."""
-    return (dimension + 2) * 2.0**-24
 
 
 def _on_device(unit: Floats32, device: str) -> Product:

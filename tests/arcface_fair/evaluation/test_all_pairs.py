@@ -157,3 +157,9 @@ def test_embeddings_that_are_not_finite_are_refused():
     rows[3, 0] = np.nan
     with pytest.raises(UserError, match="1 of 240 embeddings hold NaN or infinity"):
         all_pairs(rows, who, groups)
+
+
+def test_a_group_cannot_be_named_like_the_whole():
+    rows, who, _ = faces(images=30)
+    with pytest.raises(UserError, match="a group is named 'all'"):
+        all_pairs(rows, who, [ALL] * 30)
