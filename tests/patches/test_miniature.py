@@ -139,6 +139,49 @@ def test_what_cannot_work_is_said_before_training(home, record, tmp_path, change
     assert "step 1 loss" not in done.stdout
 
 
+GROUP_WRITER = """
+from dataclasses import dataclass
+from pathlib import Path
+from arcface_fair.hooks import Hook
+from arcface_fair.plugins import Plugin
+NAME = "group_writer"
+@dataclass(frozen=True)
+class Settings:
+    path: str = ""
+class Writer(Hook):
+    def __init__(self, path):
+        self.path = Path(path)
+    def after_loss(self, session):
+        step = session.step
+        with self.path.open("a") as file:
+            file.write(f"{step.labels.tolist()} {step.groups.tolist()}\\n")
+def build(settings, session):
+    return Plugin(name=NAME, hooks=(Writer(settings.path),))
+"""
+
+
+def test_a_fork_whose_batches_carry_group_labels_gives_them_to_the_plugins(record, tmp_path):
+    home = miniature(tmp_path / "fork")
+    for file, before, after in (
+        ("train_v2.py", "(img, local_labels)", "(img, local_labels, kind)"),
+        ("dataset.py", "            yield batch", "            yield [*batch, batch[1] % 3]"),
+    ):
+        text = (home / file).read_text()
+        assert before in text
+        (home / file).write_text(text.replace(before, after))
+    (home / "group_writer.py").write_text(GROUP_WRITER)
+    install(home, without=NOT_IN_MINIATURE)
+    seen = tmp_path / "groups.txt"
+    settings = config(record, tmp_path / "run", num_epoch=1, plugins=["group_writer"])
+    done = run(home, {**settings, "group_writer": {"path": str(seen)}})
+    assert done.returncode == 0, done.stdout[-2000:]
+    lines = [line.split("] [") for line in seen.read_text().splitlines()]
+    assert len(lines) == 6
+    for labels, groups in lines:
+        expected = [int(label) % 3 for label in labels.strip("[]").split(", ")]
+        assert [int(group) for group in groups.strip("[]").split(", ")] == expected
+
+
 def test_undo_restores_the_miniature_byte_for_byte(tmp_path):
     home = install(miniature(tmp_path / "mini"), without=NOT_IN_MINIATURE)
     assert (home / "train_v2.py").read_bytes() != (MINIATURE / "train_v2.py").read_bytes()

@@ -84,9 +84,7 @@ def test_labels_beyond_num_classes_are_named(tmp_path, record, capsys):
 
 
 def test_the_estimate_counts_centres_state_and_matrices():
-    lines = memory(
-        classes=2**20, batch=128, size=512, world=8, sample_rate=0.5, optimizer="adamw"
-    )
+    lines = memory(classes=2**20, batch=128, size=512, world=8, sample_rate=0.5, optimizer="adamw")
     # 2^17 rows x 512 x 4 bytes = 256 MiB, four times: centres, gradient, two averages.
     assert "optimiser 1024 MiB" in lines[1]
     # 1024 rows x 2^16 sampled classes x 4 bytes = 256 MiB, three times.
