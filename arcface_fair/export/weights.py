@@ -73,7 +73,7 @@ def find_model(
         embedding_size = embedding_size or int(config.get("embedding_size", DEFAULT_SIZE))
     norm = config.get("norm", "batch")
     options = {} if norm == "batch" else {"norm": norm}
-    std = float(config.get("train_std", DEFAULT_STD)) if config else None
+    std = _number(config.get("train_std", DEFAULT_STD), weights.parent) if config else None
     return TrainedModel(weights, network, embedding_size, options, config, std)
 
 
@@ -143,6 +143,16 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise UserError(f"{path} holds {type(config).__name__}, expected a run's config")
     return config
+
+
+def _number(value: object, folder: Path) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{folder / 'config.json'} has train_std {value!r}, expected a number (127.5 or 128); "
+            "correct it, or give --train-std"
+        ) from None
 
 
 def _import_plugins_for(model: TrainedModel) -> None:

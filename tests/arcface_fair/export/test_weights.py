@@ -120,6 +120,26 @@ def test_missing_weights_and_broken_configs_are_named(net, tmp_path):
         load_backbone(tmp_path)
 
 
+def test_the_input_scale_of_a_run_is_known_and_that_of_a_bare_file_is_not(net, tmp_path):
+    save_run(net, tmp_path)
+    assert find_model(tmp_path).train_std == 127.5
+    save_run(net, tmp_path, train_std=128)
+    assert find_model(tmp_path / "model.pt").train_std == 128
+    save_run(net, tmp_path, train_std="half")
+    with pytest.raises(UserError, match=r"config\.json has train_std 'half', expected a number"):
+        find_model(tmp_path)
+    torch.save(net.state_dict(), tmp_path / "other.pt")
+    (tmp_path / "config.json").unlink()
+    assert find_model(tmp_path / "other.pt").train_std is None
+
+
+def test_forms_that_differ_in_training_only_count_as_one(tmp_path):
+    with torch.device("meta"):
+        shapes = {n: t.shape for n, t in get_model("vit_t", num_features=4).state_dict().items()}
+    torch.save({name: torch.zeros(shape) for name, shape in shapes.items()}, tmp_path / "vit.pt")
+    assert type(load_backbone(tmp_path / "vit.pt")).__name__ == "VisionTransformer"
+
+
 def test_a_network_that_a_plugin_brings_is_fetched_from_it(net, tmp_path, monkeypatch):
     code = (
         "from arcface_fair.backbones import BACKBONES, get_model\n"
