@@ -25,7 +25,8 @@ def get_model(
     """The network `name`: images [B, 3, 112, 112] in -1..1, RGB -> embeddings [B, num_features].
 
     The first four arguments are those of arcface_torch's `get_model`; the parameters of its
-    networks (r18 to r2060, mbf, mbf_large, vit_*) carry its names. The embeddings are float32 and not normalised.
+    networks (r18 to r2060, mbf, mbf_large, vit_*) carry its names. The embeddings are float32 and
+    not normalised.
 
     fp16: lets autocast choose half precision for the convolutional part (float16 on CUDA,
         bfloat16 on a CPU); the last layers stay in float32.
