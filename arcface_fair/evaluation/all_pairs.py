@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from arcface_fair.errors import UserError
-from arcface_fair.evaluation.genuine import GenuinePairs, genuine_pairs
+from arcface_fair.evaluation.genuine import genuine_pairs
 from arcface_fair.evaluation.scopes import Plan, Scope, rounding_doubt
 from arcface_fair.evaluation.tiles import Floats32, Ints, NumpyProduct, Product, upper_tiles
 from arcface_fair.evaluation.unit_rows import check_images, unit_rows, zero_rows_in_words
@@ -71,19 +71,22 @@ def all_pairs(
     order = np.lexsort((who, words))
     people = np.unique(who[order], return_inverse=True)[1]
     setup = _Setup(unit[order], norms[order], rows, order, people)
-    names = [name for name in dict.fromkeys(words[order].tolist()) if name]
+    del unit  # the second largest array there is
     sections = _sections(words[order])
     genuine = genuine_pairs(people, setup.exact)
+    names = [name for name in sections if name]
+    inside = [np.arange(len(order)), *(np.arange(*sections[name]) for name in names)]
     doubt = rounding_doubt(rows.shape[1])
-    scopes = [Plan(ALL, np.arange(len(order)), people, fprs, doubt)]
-    scopes += [Plan(n, np.arange(*sections[n]), people, fprs, doubt) for n in names]
+    scopes = [
+        Plan(name, images, people, fprs, doubt)
+        for name, images in zip([ALL, *names], inside, strict=True)
+    ]
     product = NumpyProduct(setup.unit) if device is None else _on_device(setup.unit, device)
     _stream(product, scopes, sections, people, tile, on_pairs)
-    codes = {name: np.flatnonzero(words[order] == name) for name in names}
     draws = (resamples, level, seed)
     judged = (
-        plan.judge(_within(genuine, codes.get(plan.name)), people, setup.exact, draws)
-        for plan in scopes
+        plan.judge(genuine.among(images), people, setup.exact, draws)
+        for plan, images in zip(scopes, inside, strict=True)
     )
     return AllPairs(tuple(judged), (*zero_rows_in_words(rows), *scopes[0].twins_in_words()))
 
@@ -147,12 +150,6 @@ def _stream(
             top.offer(a[enough], b[enough], scores[enough])
         height, width = (part.stop - part.start for part in tile)
         on_pairs(height * (height - 1) // 2 if tile[0] == tile[1] else height * width)
-
-
-def _within(genuine: GenuinePairs, images: Ints | None) -> GenuinePairs:
-    if images is None:
-        return genuine
-    return genuine.among(images)
 
 
 def _sections(words: NDArray) -> dict[str, tuple[int, int]]:

@@ -146,7 +146,7 @@ def _one_threshold(report: Report) -> str:
 def _frame(model: Model) -> str:
     """fairlearn's disaggregation, as a check and for its differences and ratios."""
     threshold = model.estimates["threshold"].value
-    if threshold != threshold:
+    if threshold != threshold:  # NaN
         return ""
     frame = rates_by_group(model, threshold)
 
