@@ -39,7 +39,7 @@ from arcface_fair.maps import attention_maps, group_map, load_head  # noqa: E402
 from arcface_fair.trainer import train  # noqa: E402
 from gabn_plugin.resnet import MapNet  # noqa: E402
 
-SMALL = {"classifier_width": 16, "map_side": 28}
+SMALL = {"classifier_width": 16, "map_side": 56, "classifier_lr": 0.02}
 ALONE = {"erasing": "off", "confidence": False, "adversarial": False}
 VARIANTS: dict[str, dict[str, Any] | None] = {
     "arcface": None,
