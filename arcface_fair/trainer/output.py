@@ -15,6 +15,9 @@ from arcface_fair import dist
 from arcface_fair.errors import UserError
 
 
+SECRETS = ("wandb_key",)  # keys of arcface_torch's configs that no file of a run should hold
+
+
 def prepare_output(folder: Path) -> None:
     """Makes the output folder and proves that it can be written to."""
     try:
@@ -33,7 +36,7 @@ def write_config(folder: Path, config: Mapping[str, Any], num_classes: int) -> N
     """``config.json`` in ``folder``, written by rank 0: the run's keys, classes, versions."""
     if dist.rank() != 0:
         return
-    known = dict(config) | {
+    known = {key: value for key, value in config.items() if key not in SECRETS} | {
         "num_classes": num_classes,
         "world_size": dist.world_size(),
         "versions": {"arcface_fair": arcface_fair.__version__, "torch": torch.__version__},
