@@ -14,7 +14,6 @@ import arcface_fair
 from arcface_fair import dist
 from arcface_fair.errors import UserError
 
-
 SECRETS = ("wandb_key",)  # keys of arcface_torch's configs that no file of a run should hold
 
 

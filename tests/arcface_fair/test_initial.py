@@ -79,7 +79,7 @@ def test_a_wrong_network_is_refused_and_the_right_one_named(released):
     before = weights(net)
     with pytest.raises(
         UserError,
-        match=r"does not fit network 'small_aa' \(first at block1\.conv1\.weight\); it fits network 's",
+        match=r"does not fit network 'small_aa' \(first at block1\.conv1\.weight\); it fits",
     ):
         start_from(net, "small_aa", path)
     assert equal(weights(net), before)

@@ -17,7 +17,7 @@ def test_the_run_is_written_down_without_its_secrets(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "run").write_text("a file")
-    with pytest.raises(UserError, match="cannot write to the output folder .*run: "):
+    with pytest.raises(UserError, match=r"cannot write to the output folder .*deeper: "):
         prepare_output(tmp_path / "run" / "deeper")
     with pytest.raises(UserError, match=r"cannot write .*config.json: .*; free space or change"):
         write_config(tmp_path / "run", {}, 1)
