@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from arcface_fair import dist
 from arcface_fair.errors import UserError
 from arcface_fair.head import Active, CosFace, PartialFC
+from arcface_fair.second_order import cheap_second_order
 
 _FIRST_SCALE, _LARGEST_SCALE = 2.0**12, 2.0**40
 _STEPS_TO_GROW = 50
@@ -99,7 +100,8 @@ def attend(
         statistics_held(backbone),
         frozen(backbone, head, on=not create_graph),
     ):
-        embeddings = backbone(images)
+        with cheap_second_order() if create_graph else nullcontext():
+            embeddings = backbone(images)
         statistics = head.statistics(
             embeddings,
             labels,

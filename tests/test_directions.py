@@ -32,6 +32,8 @@ ALLOWED = {
     "plugins": {"errors", "hooks", "penalties", "settings"},
     "session": {"errors", "hooks", "penalties", "plugins", "settings", "config"},
     "partitions": {"checkpoint", "data", "errors", "evaluation", "export"},
+    "second_order": set(),
+    "attention": {"dist", "errors", "head", "second_order"},
     "export": {"backbones", "data", "dist", "errors", "registry"},
     "initial": {"backbones", "errors", "export"},
 }
