@@ -85,3 +85,19 @@ def test_arguments_may_come_by_name_and_positions():
     assert type(found.grad_fn).__name__ == "_BatchNormBackward"
     torch.testing.assert_close(found, plain)
     torch.testing.assert_close(positional, plain)
+
+
+def test_checkpointed_units_keep_pytorchs_layers_because_they_run_again_outside():
+    torch.manual_seed(0)
+    plain = get_model("r18", num_features=8).double().train()
+    held = get_model("r18", num_features=8, gradient_checkpointing=True).double().train()
+    held.load_state_dict(plain.state_dict())
+    for layer in (*plain.modules(), *held.modules()):
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 0.0
+    images = torch.randn(2, 3, 112, 112, dtype=torch.float64)
+    expected = through_the_input_gradient(plain, images, cheap=True)
+    for found, wanted in zip(
+        through_the_input_gradient(held, images, cheap=True), expected, strict=True
+    ):
+        torch.testing.assert_close(found, wanted, rtol=1e-7, atol=1e-10)

@@ -82,6 +82,7 @@ def write_ijb_folder(folder, images=24):
 
 
 def test_the_ijb_script_and_our_evaluator_give_the_same_scores(tmp_path):
+    pytest.importorskip("prettytable", reason="the script needs it; see the extra [ijb]")
     folder = write_ijb_folder(tmp_path / "ijb")
     model = tmp_path / "model" / "model.onnx"
     export_onnx(trained_like("small"), model)
