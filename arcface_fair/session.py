@@ -9,7 +9,7 @@ This is the loop of both hosts, the embedded trainer and the installed arcface_t
         for images, labels in batches:
             images = session.before_forward(images, labels)   # augmentations
             loss = head(backbone(images), labels)             # penalties join inside the head
-            session.after_loss()
+            session.after_loss(loss)
             loss.backward()
             session.after_backward()
             optimizer.step()
