@@ -12,7 +12,8 @@ import copy
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -59,20 +60,30 @@ def export_onnx(
     _check_size(backbone)
     plain = plain_copy(backbone)
     fold_input_scale(plain, train_std)
+    with drafted(path) as draft:
+        trace(plain, draft, opset)
+        add_facts(draft, facts)
+        check_onnx(draft, plain, opset)
+    return path
+
+
+@contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """A draft in a folder of its own beside `path`, moved there at the end; gone after an error.
+
+    Raises UserError where the place cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             draft = Path(folder) / "model.onnx"
-            trace(plain, draft, opset)
-            add_facts(draft, facts)
-            check_onnx(draft, plain, opset)
+            yield draft
             os.replace(draft, path)
     except OSError as error:
         raise UserError(
             f"{path} cannot be written ({error.strerror or error}); "
             "choose a folder that can be written and has room"
         ) from error
-    return path
 
 
 def _facts(metadata: Mapping[str, str], train_std: float) -> dict[str, str]:

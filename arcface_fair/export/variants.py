@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from arcface_fair.errors import UserError
 from arcface_fair.export.check import breach_by_name
 from arcface_fair.export.extra import require
 from arcface_fair.export.fold import RUNTIME_STD, fold_input_scale
-from arcface_fair.export.onnx_file import DEFAULT_OPSET, add_facts, plain_copy, trace
+from arcface_fair.export.onnx_file import DEFAULT_OPSET, add_facts, drafted, plain_copy, trace
 
 LARGEST_HALF = 65504.0  # of float16
 
@@ -63,19 +61,11 @@ def export_variant(
         "int8": lambda draft: _integers(reference, draft),
     }
     path = variant_path(reference, kind)
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-            draft = Path(folder) / "model.onnx"
-            makers[kind](draft)
-            digest = hashlib.sha256(reference.read_bytes()).hexdigest()
-            add_facts(draft, _facts_of(reference) | {"variant": kind, "variant_of_sha256": digest})
-            _check(draft, kind)
-            os.replace(draft, path)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}); "
-            "choose a folder that can be written and has room"
-        ) from error
+    with drafted(path) as draft:
+        makers[kind](draft)
+        digest = hashlib.sha256(reference.read_bytes()).hexdigest()
+        add_facts(draft, _facts_of(reference) | {"variant": kind, "variant_of_sha256": digest})
+        _check(draft, kind)
     return path
 
 
