@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""The rows of the benchmark: a shipped config, what changes in it, and the world it sees.
+
+A row's name is its name everywhere and means one thing: two suites that list a name list the same
+row, and its runs are made once. `suites` gathers the tables, ``sweeps`` holds the papers' own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+CONTROL = ":control"  # behind a world's name: the same people with nothing planted
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table; its runs differ in the seed only.
+
+    name: letters, digits, underscores. title: what the page calls it.
+    config: a shipped config. changes: keys over it; blocks (dicts) are merged key by key, at any
+    depth.
+    world: a name of ``WORLDS``, or such a name with ":control" behind it.
+    control_of: the row for which this one is a control, which a gain has to beat.
+    baseline, ceiling: rows that give the gap which this row may close.
+    """
+
+    name: str
+    title: str
+    config: str = "demo_arcface"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    world: str = "confounded"
+    control_of: str | None = None
+    note: str = ""
+    baseline: str = "arcface"
+    ceiling: str = "ceiling"
+
+
+INVREG = "demo_invreg"
+
+# Partition-contrast erasing in eight epochs: one partition at epoch 3, no penalty.
+CONTRAST: dict[str, Any] = {
+    "plugins": ["invreg_plugin", "gabn_plugin"],
+    "invreg": {"weight": 0.0, "stages": [3], "objective": "rex"},
+    "gabn": {
+        "erasing": "contrast",
+        "confidence": False,
+        "adversarial": False,
+        "contrast": {"start": 0.375, "partition": "session", "gate": 0.10},
+    },
+}
+
+
+def contrast(invreg: Mapping[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
+    """The changes of a contrast run; ``settings`` go to ``gabn.contrast``."""
+    gabn = CONTRAST["gabn"]
+    return {
+        **CONTRAST,
+        "invreg": {**CONTRAST["invreg"], **(invreg or {})},
+        "gabn": {**gabn, "contrast": {**gabn["contrast"], **settings}},
+    }
+
+
+SHUFFLED: dict[str, Any] = {"partition": "shuffled"}
+ROLLED: dict[str, Any] = {"control": "rolled"}
+
+# A classifier of maps that a CPU can train (docs/gabn.md measures it).
+SMALL_CLASSIFIER = {"classifier_width": 16, "map_side": 56, "classifier_lr": 0.02}
+
+
+def gabn(**settings: Any) -> dict[str, Any]:
+    """The changes of a GABN run in which only what ``settings`` turn on acts."""
+    alone = {"erasing": "off", "confidence": False, "adversarial": False}
+    return {"plugins": ["gabn_plugin"], "gabn": {**SMALL_CLASSIFIER, **alone, **settings}}
+
+
+ARCFACE = Row("arcface", "ArcFace")
+CEILING = Row(
+    "ceiling",
+    "ArcFace, nothing planted",
+    world="confounded" + CONTROL,
+    note="the same people with their context redrawn: what could be reached",
+)
+
+INVREG_ROWS = (
+    Row("invreg", "INV-REG", INVREG, note="as the paper prints it"),
+    Row(
+        "invreg_random", "INV-REG, random partitions", INVREG, {"invreg": {"partition": "random"}},
+        control_of="invreg",
+    ),
+    Row(
+        "invreg_shuffled", "INV-REG, shuffled partitions", INVREG, {"invreg": SHUFFLED},
+        control_of="invreg", note="the learned partition, its members permuted",
+    ),
+    Row(
+        "invreg_truth", "INV-REG, true groups", INVREG, {"invreg": {"partition": "table"}},
+        note="the group table instead of learning",
+    ),
+    Row(
+        "invreg_rex", "INV-REG, REx in both steps", INVREG,
+        {"invreg": {"objective": "rex", "penalty": "rex"}},
+    ),
+)  # fmt: skip
+
+CIFP_ROWS = (
+    Row("cifp", "CIFP", changes={"cifp": True}),
+    Row("cifp_invreg", "CIFP + INV-REG", INVREG, {"cifp": True}),
+)
+
+CONTRAST_ROWS = (
+    Row(
+        "contrast", "partition-contrast erasing", changes=contrast(),
+        note="an extension of ours, not either paper's algorithm",
+    ),
+    Row(
+        "contrast_rolled", "the same masks, rolled", changes=contrast(**ROLLED),
+        control_of="contrast", note="equal area and shape, another place in every image",
+    ),
+    Row(
+        "contrast_shuffled", "shuffled partition, no gate", changes=contrast(SHUFFLED, gate=0.0),
+        control_of="contrast", note="same sizes; the gate would close on it",
+    ),
+    Row(
+        "contrast_shuffled_gated", "shuffled partition, gate on", changes=contrast(SHUFFLED),
+        control_of="contrast", note="the gate closes: ArcFace",
+    ),
+)  # fmt: skip
+
+NOTHING: dict[str, Any] = {
+    "world": "confounded" + CONTROL,
+    "baseline": "none_arcface",
+    "ceiling": "none_arcface",
+}
+NONE_ROWS = (
+    Row("none_arcface", "nothing planted: ArcFace", **NOTHING),
+    Row("none_contrast", "nothing planted: contrast, gate on", changes=contrast(), **NOTHING),
+    Row(
+        "none_contrast_ungated", "nothing planted: contrast, no gate",
+        changes=contrast(gate=0.0), note="why the gate is not optional", **NOTHING,
+    ),
+)  # fmt: skip
+
+GABN_ROWS = (
+    Row("gabn_sfre", "GABN: SFRE", changes=gabn(erasing="attention")),
+    Row(
+        "gabn_random", "GABN: random erasure", changes=gabn(erasing="random"),
+        control_of="gabn_sfre",
+    ),
+    Row(
+        "gabn_rolled", "GABN: SFRE's masks, rolled", changes=gabn(erasing="rolled"),
+        control_of="gabn_sfre",
+    ),
+    Row("gabn_confidence", "GABN: confidence balance", changes=gabn(confidence=True)),
+    Row("gabn_adversarial", "GABN: L_adv", changes=gabn(adversarial=True)),
+    Row(
+        "gabn_sfre_confidence", "GABN: SFRE + confidence balance",
+        changes=gabn(erasing="attention", confidence=True),
+    ),
+    Row(
+        "gabn_full", "GABN, all parts",
+        changes=gabn(erasing="attention", confidence=True, adversarial=True),
+    ),
+)  # fmt: skip
+
+
+def world_rows(world: str) -> tuple[Row, ...]:
+    """ArcFace, its ceiling, contrast and its controls in the named world."""
+    if world == "confounded":
+        return (ARCFACE, CEILING, *CONTRAST_ROWS[:3])
+    own: dict[str, Any] = {"baseline": f"{world}_arcface", "ceiling": f"{world}_ceiling"}
+    here: dict[str, Any] = {"world": world, **own}
+    method = f"{world}_contrast"
+    return (
+        Row(f"{world}_arcface", f"{world}: ArcFace", **here),
+        Row(f"{world}_ceiling", f"{world}: nothing planted", world=world + CONTROL, **own),
+        Row(method, f"{world}: contrast", changes=contrast(), **here),
+        Row(
+            f"{world}_contrast_rolled", f"{world}: contrast, rolled masks",
+            changes=contrast(**ROLLED), control_of=method, **here,
+        ),
+        Row(
+            f"{world}_contrast_shuffled", f"{world}: contrast, shuffled partition, no gate",
+            changes=contrast(SHUFFLED, gate=0.0), control_of=method, **here,
+        ),
+    )  # fmt: skip
+
+
+MAIN = (
+    ARCFACE, CEILING, *INVREG_ROWS, *CIFP_ROWS, *CONTRAST_ROWS, *NONE_ROWS, *GABN_ROWS,
+)  # fmt: skip
+QUICK = ("arcface", "ceiling", "contrast", "contrast_rolled")
