@@ -38,6 +38,7 @@ def test_table_3_has_its_thresholds_and_nothing_but_the_confidence_balance():
     ("row", "parts"),
     [
         ("random", ("random", False, False)),
+        ("rolled", ("rolled", False, False)),
         ("confidence70", ("off", False, True)),
         ("ct", ("off", True, False)),
         ("sfre", ("attention", False, False)),
