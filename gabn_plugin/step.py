@@ -31,6 +31,7 @@ from arcface_fair.session import Session, Step
 from gabn_plugin.adversarial import Confusion
 from gabn_plugin.classifier import FEWEST_ROWS, MapClassifier
 from gabn_plugin.config import GabnSettings
+from gabn_plugin.contrast import ContrastErasing
 from gabn_plugin.erasing import (
     check_rectangles,
     erase,
@@ -38,6 +39,7 @@ from gabn_plugin.erasing import (
     random_pixels,
     random_sides,
     rectangle_mask,
+    rolled,
 )
 from gabn_plugin.margin import ShiftedNegatives
 from gabn_plugin.watch import AttentionWatch
@@ -57,7 +59,9 @@ class BalanceStep:
         classifier: MapClassifier | None,
         scale: ObjectiveScale,
         watch: AttentionWatch,
+        contrast: ContrastErasing | None = None,
     ) -> None:
+        self.contrast = contrast
         self.settings, self.session, self.watch = settings, session, watch
         self.inner_margin, self.unit, self.shifted = inner_margin, unit, shifted
         self.classifier, self.scale = classifier, scale
@@ -93,7 +97,8 @@ class BalanceStep:
         """The clean pass, if this step needs maps."""
         training = self.classifier is not None and self._due(step, self.settings.classifier_every)
         shifting = self.classifier is not None and self.settings.objective != "term"
-        if not (self.settings.erasing == "attention" or training or shifting or self.weight > 0):
+        erasing = self.settings.erasing in ("attention", "rolled")
+        if not (erasing or training or shifting or self.weight > 0):
             return None
         with _buffers_held(margin):
             return attend(
@@ -173,6 +178,8 @@ class BalanceStep:
         settings = self.settings
         if settings.erasing == "off":
             return step.images
+        if self.contrast is not None:
+            return self.contrast(step)
         batch, _, tall, wide = step.images.shape
         check_rectangles(settings.height, settings.width, (tall, wide))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step.global_step)
@@ -188,6 +195,10 @@ class BalanceStep:
             centres = most_sensitive(seen.maps, count)
             heights, widths = heights[:, : centres.shape[1]], widths[:, : centres.shape[1]]
         mask = rectangle_mask(centres, heights, widths, (tall, wide))
+        if settings.erasing == "rolled":
+            down = torch.randint(tall, (rows,), generator=generator)[own]
+            right = torch.randint(wide, (rows,), generator=generator)[own]
+            mask = rolled(mask, down.to(mask.device), right.to(mask.device))
         return erase(step.images, mask, settings.fill)
 
     @staticmethod

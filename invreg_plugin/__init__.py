@@ -12,7 +12,7 @@ from arcface_fair.penalties import Penalty
 from arcface_fair.plugins import Plugin
 from arcface_fair.session import Session
 from invreg_plugin.config import InvRegSettings as Settings
-from invreg_plugin.hook import PartitionStages, check_stages
+from invreg_plugin.hook import SHARED_STAGES, PartitionStages, check_stages
 from invreg_plugin.state import Partitions
 from invreg_plugin.terms import invariance, subset_risk_correction
 
@@ -24,6 +24,7 @@ __all__ = ["NAME", "Settings", "build"]
 def build(settings: Settings, session: Session) -> Plugin:
     """The parts of INV-REG for one run. Raises UserError for stages that cannot be made."""
     check_stages(settings, session)
+    session.shared[SHARED_STAGES] = (NAME, tuple(settings.stages))
     partitions = Partitions(len(settings.stages), session.num_classes, session.device)
     penalty = Penalty("invreg", invariance(settings.penalty, partitions), settings.weight)
     penalties = [penalty]

@@ -9,7 +9,7 @@ from arcface_fair.errors import UserError
 from arcface_fair.settings import check_choice, check_range
 from invreg_plugin.objective import OBJECTIVES
 
-PARTITIONS = ("learned", "random", "table")
+PARTITIONS = ("learned", "shuffled", "random", "table")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,10 @@ class InvRegSettings:
     risk: str = "pooled"  # pooled: mean over rows (released) | subsets: mean over subsets (paper)
     stages: tuple = (1, 11, 17)  # epochs, from 0, before which one more partition is made
     subsets: int | tuple = 2  # K, at least 2; one number, or one per stage
-    partition: str | tuple = "learned"  # learned | random (control) | table (ground truth);
-    # one name, or one per stage: ("table", "learned", "learned") puts ground truth beside
+    # learned | shuffled (control: learned, then members drawn anew for the same subset sizes) |
+    # random (control: equal sizes) | table (ground truth); one name, or one per stage:
+    # ("table", "learned", "learned") puts ground truth beside
+    partition: str | tuple = "learned"
     attribute: str | None = None  # the group table's column for "table"; None: the first
     objective: str = "paper"  # what learning maximises: paper | rex | irmv1
     visits: int = 100  # most passes over the identities in learning; weak attributes need more

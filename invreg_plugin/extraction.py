@@ -7,7 +7,7 @@ images are not augmented. N images, D embedding size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,30 +16,17 @@ from tqdm import tqdm
 
 from arcface_fair import dist
 from arcface_fair.batchnorm import rank0_statistics
-from arcface_fair.data.dataset import TrainingImages, to_input
-from arcface_fair.data.loader import make_loader
+from arcface_fair.data.clean_images import clean_images
+from arcface_fair.data.dataset import to_input
 from arcface_fair.errors import UserError
 from arcface_fair.session import Session
 from invreg_plugin.features import FeatureStore, fingerprint
 
 
-class PositionBatches:
-    """Batches of the images at ``positions``, in order; each batch is one run of neighbours."""
-
-    def __init__(self, positions: np.ndarray, batch_size: int) -> None:
-        runs = np.split(positions, np.flatnonzero(np.diff(positions) != 1) + 1)
-        self.runs = [
-            run[start : start + batch_size]
-            for run in runs
-            for start in range(0, len(run), batch_size)
-        ]
-
-    def __len__(self) -> int:
-        return len(self.runs)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for run in self.runs:
-            yield [(0, int(position)) for position in run]
+def runs_of_neighbours(positions: np.ndarray, longest: int) -> list[np.ndarray]:
+    """``positions``, in order, cut into runs of consecutive ones, none longer than ``longest``."""
+    runs = np.split(positions, np.flatnonzero(np.diff(positions) != 1) + 1)
+    return [run[start : start + longest] for run in runs for start in range(0, len(run), longest)]
 
 
 def extract_features(session: Session, path: Path, *, flip_average: bool) -> FeatureStore:
@@ -70,17 +57,20 @@ def extract_features(session: Session, path: Path, *, flip_average: bool) -> Fea
 
 
 def _fill(session: Session, store: FeatureStore, positions: np.ndarray, flip_average: bool) -> None:
-    batches = PositionBatches(positions, session.batch_size)
-    images = TrainingImages(session.dataset, flip=False, skip_bad_images=session.skip_bad_images)
-    loader = make_loader(images, batches, session.num_workers, session.device)
-    bar = tqdm(loader, desc="features", unit="batch", disable=dist.rank() != 0, leave=False)
-    try:
+    runs = runs_of_neighbours(positions, session.batch_size)
+    images = clean_images(
+        session.dataset, runs, num_workers=session.num_workers,
+        skip_bad_images=session.skip_bad_images, device=session.device,
+    )  # fmt: skip
+    with closing(images):
+        hidden = dist.rank() != 0
+        bar = tqdm(
+            images, desc="features", unit="batch", total=len(runs), disable=hidden, leave=False
+        )
         # The plan, not the batch, says where rows belong: a bad image's row names its stand-in.
-        for run, batch in zip(batches.runs, bar, strict=True):
-            faces = to_input(batch.images)
+        for run, (batch, _) in zip(runs, bar, strict=True):
+            faces = to_input(batch)
             features = session.backbone(faces).float()
             if flip_average:
                 features = features + session.backbone(faces.flip(3)).float()
             store.write(int(run[0]), normalize(features))
-    finally:
-        loader.close()

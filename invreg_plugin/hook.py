@@ -19,6 +19,7 @@ from invreg_plugin.assignments import (
     agreement,
     check_subsets,
     random_partition,
+    shuffled_partition,
     table_partition,
 )
 from invreg_plugin.config import InvRegSettings
@@ -31,8 +32,9 @@ from invreg_plugin.tables import subset_name, write_partition_tsv
 
 LOGGER = logging.getLogger("arcface_fair.invreg")
 
-# Under this name the newest partition is published for other plugins: uint8 [C], 255 = none.
-SHARED_NAME = "identity_partition"
+# Published for other plugins in ``session.shared``: the newest partition, uint8 [C], 255 = none;
+# and, from the start, this plugin's name and the epochs before which it makes one.
+SHARED_NAME, SHARED_STAGES = "identity_partition", "identity_partition_stages"
 
 # In the run's folder while a stage lasts, and after one that was interrupted.
 FEATURES = "features.bin"
@@ -46,6 +48,12 @@ class PartitionStages(Hook):
         self.partitions = partitions
         self.penalty = penalty
         self._risks: Tensor | None = None  # [S, K], NaN where no row was seen yet
+
+    def before_train(self, session: Session) -> None:
+        """Publishes the newest partition that a checkpoint brought."""
+        if stages := self.partitions.learned_stages:
+            newest = max(stages, key=lambda stage: self.settings.stages[stage])
+            session.shared[SHARED_NAME] = self.partitions.subset[newest].cpu().numpy()
 
     def before_epoch(self, session: Session) -> None:
         """Makes every due stage that does not exist; a stage is redone, never skipped."""
@@ -127,7 +135,7 @@ class PartitionStages(Hook):
         dist.barrier()
         if dist.rank() == 0:
             path.unlink(missing_ok=True)
-        return partition
+        return shuffled_partition(partition, seed) if kind == "shuffled" else partition
 
     def _report(self, stage: int, partition: Partition, session: Session) -> None:
         """Says how large the subsets are and what the partition agrees with."""
@@ -164,7 +172,7 @@ def check_stages(settings: InvRegSettings, session: Session) -> None:
             table_partition(attribute_codes(session, settings.attribute))
         else:
             check_subsets(settings.subsets_at(stage), int((images > 0).sum()))
-    if "learned" in kinds and images.max() < 2:
+    if {"learned", "shuffled"} & set(kinds) and images.max() < 2:
         raise UserError(
             f"none of {len(images)} identities has two images, expected some with at least two; "
             "partition learning compares images of one identity, use partition = 'random' or "

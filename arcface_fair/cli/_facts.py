@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGES = ("numpy", "torch", "onnxruntime", "scikit-learn", "fairlearn", "matplotlib")
-# Where `arcface-fair maps` and `arcface-fair partitions` put their pictures.
-PICTURES = {"maps": "attention maps", "partitions": "partitions"}
+# Where `arcface-fair maps`, `arcface-fair partitions` and contrast erasing put their pictures.
+PICTURES = {"maps": "attention maps", "partitions": "partitions", "gabn": "attention in training"}
 
 
 def run_facts(sets: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""When the map is drawn, what it does to the images of every later step, and what is told.
+
+B rows on this rank, H W height and width.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from arcface_fair import dist
+from arcface_fair.errors import UserError
+from arcface_fair.hooks import Hook
+from arcface_fair.session import Session, Step
+from gabn_plugin.contrast.found import Contrast, near_the_gate
+from gabn_plugin.contrast.picture import write_contrast
+from gabn_plugin.contrast.replace import other_rows, own_uniforms, rows_among
+from gabn_plugin.contrast.settings import SESSION, ContrastSettings
+from gabn_plugin.contrast.source import (
+    PARTITION,
+    check_publisher,
+    digest_of,
+    published_subsets,
+    written_subsets,
+)
+from gabn_plugin.contrast.stage import find_contrast
+from gabn_plugin.erasing import rolled, whole
+
+LOGGER = logging.getLogger("arcface_fair.gabn")
+
+
+class ContrastErasing(Hook):
+    """Draws the map once and erases from then on; its state is what it found."""
+
+    def __init__(
+        self, settings: ContrastSettings, session: Session, *, seed: int, grey: float, name: str
+    ) -> None:
+        self.settings, self.session, self.seed, self.grey = settings, session, seed, grey
+        self.name = name
+        self.epoch = settings.first_epoch(session.num_epochs)
+        self.found: Contrast | None = None
+        self._newest: str | None = None  # digest of the newest partition when last looked at
+        self._resumed = False
+        self._steps = torch.zeros(2, device=session.device)  # without reference rows, all
+        _check_run(settings, session, self.epoch)
+
+    # The moments.
+
+    def before_train(self, session: Session) -> None:
+        """Refuses a partition that is missing, useless, or another than before (UserError)."""
+        written = written_subsets(self.settings, session)
+        if written is None:
+            check_publisher(session, self.epoch, self.name)
+            if self._resumed:
+                self._check_unchanged(self._published_digest(session), self._newest)
+        elif self.found is not None:
+            self._check_unchanged(written.digest, self.found.digest)
+
+    def before_epoch(self, session: Session) -> None:
+        """Draws the map if it is due and not there."""
+        if self.found is None and session.epoch >= self.epoch:
+            subsets = written_subsets(self.settings, session) or published_subsets(session)
+            self.found, maps = find_contrast(session, self.settings, subsets, self.seed)
+            self._tell()
+            write_contrast(self.found, maps, session)
+        self._newest = self._published_digest(session)
+
+    def after_epoch(self, session: Session) -> None:
+        """Says where images of the reference side were missing."""
+        lacking, steps = (int(value) for value in dist.all_reduce_(self._steps.clone()).tolist())
+        self._steps.zero_()
+        if lacking and dist.rank() == 0:
+            LOGGER.warning(
+                "contrast: %d of %d batches held no image outside subset %s, expected some to fill "
+                "from; images of the subset itself were taken, raise batch_size or set "
+                "gabn.contrast.fill = 'batch'",
+                lacking, steps, self._easy_name,
+            )  # fmt: skip
+
+    # Every step.
+
+    def __call__(self, step: Step) -> Tensor:
+        """The images of the second pass: the easy subset's with the mask's pixels replaced."""
+        found = self.found
+        if found is None:
+            return step.images
+        self.session.log("gabn/contrast_gap_difference", found.difference)
+        if not found.acts:
+            return step.images
+        subset = found.subset[step.labels.reshape(-1)]
+        easy = subset == found.easy
+        batch, _, tall, wide = step.images.shape
+        if (tall, wide) != tuple(found.map.shape):
+            raise UserError(
+                f"images are {tall} x {wide} pixels, the contrast map is "
+                f"{' x '.join(str(side) for side in found.map.shape)}; train on images of one size"
+            )
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step.global_step)
+        uniforms = own_uniforms(batch, 3, generator).to(step.images.device)
+        mask = found.mask.expand(batch, tall, wide)
+        if self.settings.control == "rolled":
+            mask = rolled(found.mask, whole(uniforms[:, 1], tall), whole(uniforms[:, 2], wide))
+        mask = mask & easy[:, None, None]
+        self.session.log("gabn/contrast_erased_share", mask.float().mean())
+        filler = self._filler(step.images, (subset != 255) & ~easy, uniforms[:, 0])
+        return torch.where(mask[:, None], filler, step.images)
+
+    def _filler(self, images: Tensor, reference: Tensor, uniforms: Tensor) -> Tensor:
+        if self.settings.fill == "grey":
+            return images.new_full((), self.grey)
+        if self.settings.fill == "batch":
+            return images[other_rows(uniforms)]
+        self._steps += torch.stack([(~reference.any()).float(), self._steps.new_ones(())])
+        return images[rows_among(reference, uniforms)]
+
+    # State.
+
+    def state_dict(self) -> dict[str, Any]:
+        """The same on every rank; empty before the map is drawn."""
+        found = {} if self.found is None else {"found": self.found.as_state()}
+        return {**found, "newest": self._newest or ""}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes back what `state_dict` gave. Raises UserError for other identities' state."""
+        self._newest, self._resumed = state["newest"] or None, True
+        if "found" not in state:
+            return
+        found = Contrast.from_state(state["found"], self.session.device)
+        if len(found.subset) != self.session.num_classes:
+            raise UserError(
+                f"the checkpoint's contrast is of {len(found.subset)} identities, this run has "
+                f"{self.session.num_classes}; resume with the record of the first run"
+            )
+        self.found = found
+
+    # Inside.
+
+    def _check_unchanged(self, now: str | None, then: str | None) -> None:
+        if now != then:
+            where = self.settings.partition
+            raise UserError(
+                f"the partition of gabn.contrast ({where!r}) is another than the one of the "
+                "checkpoint, expected it unchanged; restore it, or start a new run"
+            )
+
+    def _published_digest(self, session: Session) -> str | None:
+        if self.settings.partition != SESSION or PARTITION not in session.shared:
+            return None
+        return digest_of(session.shared[PARTITION])
+
+    @property
+    def _easy_name(self) -> str:
+        assert self.found is not None
+        return self.found.names[self.found.easy] if self.found.names else "none"
+
+    def _tell(self) -> None:
+        found, gate = self.found, self.settings.gate
+        assert found is not None
+        if dist.rank() != 0:
+            return
+        gaps = ", ".join(
+            f"{name} {gap:.3f}" for name, gap in zip(found.names, found.gap, strict=True)
+        )
+        LOGGER.info(
+            "contrast: mean gap %s; difference %.3f (standard error %.3f), gate %.2f",
+            gaps, found.difference, found.doubt, gate,
+        )  # fmt: skip
+        if found.acts:
+            share = 100 * float(found.mask.float().mean())
+            LOGGER.info("contrast: erases %.0f %% of every image of subset %s", share,
+                        self._easy_name)  # fmt: skip
+        else:
+            LOGGER.info("contrast: nothing is erased, %s", found.why)
+        if near_the_gate(found, gate):
+            LOGGER.warning(
+                "contrast: the gap difference %.3f is within two standard errors (%.3f) of the "
+                "gate %.2f, expected a clear distance; another seed may decide otherwise, look at "
+                "gabn/contrast.png before you rely on it",
+                found.difference, found.doubt, gate,
+            )  # fmt: skip
+
+
+def _check_run(settings: ContrastSettings, session: Session, epoch: int) -> None:
+    if epoch >= session.num_epochs:
+        raise UserError(
+            f"gabn.contrast.start is {settings.start:g}, so that the map would be drawn after the "
+            f"last of {session.num_epochs} epochs; lower it, 0.375 is usual"
+        )
+    if session.batch_size < 2 and settings.fill != "grey":
+        raise UserError(
+            f"gabn.contrast.fill is {settings.fill!r} with batch_size = {session.batch_size}, "
+            "expected at least two images per process to fill one from another; raise batch_size "
+            "or set gabn.contrast.fill = 'grey'"
+        )

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""The partition that is contrasted: from another plugin, the group table, or a file.
+
+C identities, K subsets; 255 marks an identity of no subset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from arcface_fair.data.groups import Attribute, GroupTable
+from arcface_fair.errors import UserError
+from gabn_plugin.contrast.settings import SESSION, TABLE, ContrastSettings
+
+if TYPE_CHECKING:
+    from arcface_fair.session import Session
+
+# What another plugin leaves in ``session.shared``: the newest partition, uint8 [C], and ahead of
+# time its own name with the epochs before which it makes one.
+PARTITION, STAGES = "identity_partition", "identity_partition_stages"
+NONE = 255
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True)
+class Subsets:
+    """Which subset each identity is in, uint8 [C], and the subsets' names."""
+
+    of_class: np.ndarray
+    names: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Changes with any identity's subset."""
+        return digest_of(self.of_class)
+
+    def images(self, identities: np.ndarray) -> np.ndarray:
+        """Images in each subset, int64 [K], from the identity of every image."""
+        subset = self.of_class[identities]
+        return np.bincount(subset[subset != NONE], minlength=len(self.names))
+
+
+def digest_of(partition: np.ndarray) -> str:
+    """A fingerprint of a partition."""
+    return hashlib.sha256(np.ascontiguousarray(partition, np.uint8).tobytes()).hexdigest()
+
+
+def written_subsets(settings: ContrastSettings, session: Session) -> Subsets | None:
+    """The partition that the user named, checked; None where another plugin publishes it.
+
+    Raises UserError for a table that is missing, fewer than two subsets, and a subset with fewer
+    images than maps are asked for.
+    """
+    if settings.partition == SESSION:
+        return None
+    column, where = _column(settings, session)
+    if len(column.names) > NONE:
+        raise UserError(
+            f"{where} has {len(column.names)} different words, expected at most {NONE} subsets; "
+            "name a column that groups identities"
+        )
+    subset = np.where(column.codes >= 0, column.codes, NONE).astype(np.uint8)
+    found = Subsets(subset, column.names)
+    images = found.images(session.dataset.identities)
+    if (images > 0).sum() < 2:
+        only = next((n for n, count in zip(found.names, images, strict=True) if count), None)
+        what = f"only the subset {only!r}" if only else "no subset"
+        raise UserError(
+            f"{where} has {what} among the identities with images, expected at least two to "
+            "compare; name a column with two groups or more"
+        )
+    for name, count in zip(found.names, images.tolist(), strict=True):
+        if count < settings.maps:
+            raise UserError(
+                f"{where}: subset {name!r} has {count} images, expected at least "
+                f"gabn.contrast.maps = {settings.maps}; lower gabn.contrast.maps or join subsets"
+            )
+    return found
+
+
+def _column(settings: ContrastSettings, session: Session) -> tuple[Attribute, str]:
+    """The column of words, and how to call it."""
+    if settings.partition == TABLE:
+        if session.group_table is None:
+            raise UserError(
+                "gabn.contrast.partition is 'table' but the run has no group table; set "
+                "config.groups to one"
+            )
+        name = settings.attribute or session.group_attribute
+        assert name is not None  # a session with a table has chosen a column
+        return session.group_table[name], f"the group table's column {name!r}"
+    path = Path(settings.partition)
+    if not path.is_file():
+        raise UserError(
+            f"gabn.contrast.partition is {settings.partition!r}, expected 'session', 'table' or "
+            "an existing file such as partitions/stage_1.tsv; correct it"
+        )
+    table = GroupTable.read(path, session.num_classes)
+    name = settings.attribute or next(iter(table.attributes))
+    return table[name], f"{path}, column {name!r}"
+
+
+def check_publisher(session: Session, epoch: int, own_name: str) -> None:
+    """Refuses, before the first step, a run in which nobody will have published a partition."""
+    told = session.shared.get(STAGES)
+    if told is None:
+        raise UserError(
+            "gabn.contrast.partition is 'session' but no plugin of this run makes partitions; put "
+            "invreg_plugin before gabn_plugin in config.plugins, or name 'table' or a file"
+        )
+    name, epochs = told
+    if not epochs or min(epochs) > epoch:
+        first = min(epochs, default=None)
+        raise UserError(
+            f"{name} makes its first partition before epoch {first}, but gabn.contrast.start asks "
+            f"for one before epoch {epoch}; give {name}.stages an epoch from 0 to {epoch}, or "
+            "raise gabn.contrast.start"
+        )
+    order = [plugin.name for plugin in session.plugins]
+    if order.index(name) > order.index(own_name):
+        raise UserError(
+            f"config.plugins lists {own_name} before {name}, whose partition it needs; put {name} "
+            "first"
+        )
+
+
+def published_subsets(session: Session) -> Subsets:
+    """The newest partition that a plugin published."""
+    partition = np.asarray(session.shared[PARTITION])
+    known = partition[partition != NONE]
+    count = int(known.max()) + 1 if len(known) else 0
+    return Subsets(partition.copy(), tuple(_name(number) for number in range(count)))
+
+
+def _name(number: int) -> str:
+    """The letters that partition files use: a, b, ..., z, aa."""
+    before, last = divmod(number, 26)
+    return (_name(before - 1) if before else "") + _LETTERS[last]

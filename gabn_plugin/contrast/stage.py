@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""The one look at the training set: which subset is easy, and where it looks.
+
+All ranks call it together, look through rank 0's BatchNorm statistics, share the images and end
+with equal results. N images of the set, C identities, K subsets, R ranks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+from tqdm import tqdm
+
+from arcface_fair import dist
+from arcface_fair.batchnorm import rank0_statistics
+from arcface_fair.data.clean_images import clean_images
+from arcface_fair.data.dataset import to_input
+from arcface_fair.errors import UserError
+from arcface_fair.session import Session
+from gabn_plugin.contrast.found import Contrast, decide
+from gabn_plugin.contrast.gap import Gaps, gap_positions, subset_gaps
+from gabn_plugin.contrast.maps import SubsetMaps, map_positions, subset_maps
+from gabn_plugin.contrast.settings import ContrastSettings
+from gabn_plugin.contrast.source import Subsets
+
+
+def find_contrast(
+    session: Session, settings: ContrastSettings, subsets: Subsets, seed: int
+) -> tuple[Contrast, SubsetMaps]:
+    """Gap, gate, maps and mask of one partition. Raises UserError for what images raise."""
+    draws = np.random.default_rng((seed, 0xC0))
+    identities = np.asarray(session.dataset.identities)
+    embedded = gap_positions(identities, subsets.of_class, settings.gap_identities, draws)
+    shown = map_positions(identities, subsets.of_class, settings.maps, draws)
+    with rank0_statistics(session.backbone):
+        gaps = _gaps(session, embedded, subsets)
+        maps = _maps(session, settings, shown, subsets)
+    easy = gaps.easy if gaps is not None else 0
+    return decide(settings, subsets, gaps, maps.contrast(easy), maps.images), maps
+
+
+def _gaps(session: Session, positions: np.ndarray, subsets: Subsets) -> Gaps | None:
+    embeddings, labels = _embedded(session, positions)
+    return subset_gaps(embeddings, labels, subsets.of_class)
+
+
+def _embedded(session: Session, positions: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Unit embeddings [n, D] and labels [n] of the images at ``positions``, on all ranks."""
+    dim = session.head.weight.shape[1]
+    rows = torch.zeros(len(positions), dim, device=session.device)
+    labels = torch.zeros(len(positions), dtype=torch.int64, device=session.device)
+    own = np.array_split(np.arange(len(positions)), dist.world_size())[dist.rank()]
+    batches = _in_batches(own, session.batch_size)
+    error = None
+    try:
+        with closing(_clean(session, [positions[batch] for batch in batches], "gaps")) as images:
+            for batch, (faces, who) in zip(batches, images, strict=True):
+                place = torch.from_numpy(batch).to(session.device)
+                rows[place] = normalize(session.backbone(to_input(faces)).float())
+                labels[place] = who
+    except UserError as found:
+        error = found
+    dist.raise_together(error)
+    dist.all_reduce_(rows)
+    dist.all_reduce_(labels)
+    if not bool(rows.isfinite().all()):
+        raise UserError(
+            "the embeddings of training images are not finite, expected numbers; the network has "
+            "diverged, lower the learning rate or go back to an earlier checkpoint"
+        )
+    return rows, labels
+
+
+def _maps(
+    session: Session, settings: ContrastSettings, positions: np.ndarray, subsets: Subsets
+) -> SubsetMaps:
+    """Every rank its share of the images, filled up with rows that do not count."""
+    share = math.ceil(len(positions) / dist.world_size())
+    own = positions[dist.rank() * share : (dist.rank() + 1) * share]
+    rows = np.concatenate([own, np.repeat(positions[:1], share - len(own))])
+    faces, labels = _loaded(session, rows)
+    of_class = torch.from_numpy(subsets.of_class).to(session.device).long()
+    numbers = of_class[labels]
+    numbers[numbers == 255] = -1
+    numbers[len(own) :] = -1
+    with _without_groups(session):
+        return subset_maps(
+            session.backbone, session.head, to_input(faces), labels, numbers,
+            num_subsets=len(subsets.names), smooth=settings.smooth, batch_size=session.batch_size,
+        )  # fmt: skip
+
+
+def _loaded(session: Session, positions: np.ndarray) -> tuple[Tensor, Tensor]:
+    """The images uint8 [n, 3, H, W] and labels [n], read before any rank may wait for another."""
+    faces, labels, error = [], [], None
+    batches = [positions[rows] for rows in _in_batches(np.arange(len(positions)), 64)]
+    try:
+        with closing(_clean(session, batches, "maps")) as images:
+            for batch, who in images:
+                faces.append(batch)
+                labels.append(who)
+    except UserError as found:
+        error = found
+    dist.raise_together(error)
+    return torch.cat(faces), torch.cat(labels)
+
+
+def _clean(
+    session: Session, batches: Sequence[np.ndarray], title: str
+) -> Generator[tuple[Tensor, Tensor], None, None]:
+    images = clean_images(
+        session.dataset, batches, num_workers=session.num_workers,
+        skip_bad_images=session.skip_bad_images, device=session.device,
+    )  # fmt: skip
+    with closing(images):
+        hidden = dist.rank() != 0
+        yield from tqdm(
+            images, desc=title, unit="batch", total=len(batches), disable=hidden, leave=False
+        )
+
+
+def _in_batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+@contextmanager
+def _without_groups(session: Session) -> Iterator[None]:
+    """The head's groups are those of the last step; no margin asks for them here."""
+    kept, session.head.groups = session.head.groups, None
+    try:
+        yield
+    finally:
+        session.head.groups = kept
