@@ -32,6 +32,10 @@ ALLOWED = {
     "plugins": {"errors", "hooks", "penalties", "settings"},
     "session": {"errors", "hooks", "penalties", "plugins", "settings", "config"},
     "partitions": {"checkpoint", "data", "errors", "evaluation", "export"},
+    "benchmark": {
+        "checkpoint", "config", "data", "errors", "evaluation", "export", "maps", "partitions",
+        "trainer",
+    },
     "second_order": set(),
     "attention": {"dist", "errors", "head", "second_order"},
     "export": {"backbones", "data", "dist", "errors", "registry"},

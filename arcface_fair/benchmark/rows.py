@@ -141,28 +141,6 @@ NONE_ROWS = (
     ),
 )  # fmt: skip
 
-GABN_ROWS = (
-    Row("gabn_sfre", "GABN: SFRE", changes=gabn(erasing="attention")),
-    Row(
-        "gabn_random", "GABN: random erasure", changes=gabn(erasing="random"),
-        control_of="gabn_sfre",
-    ),
-    Row(
-        "gabn_rolled", "GABN: SFRE's masks, rolled", changes=gabn(erasing="rolled"),
-        control_of="gabn_sfre",
-    ),
-    Row("gabn_confidence", "GABN: confidence balance", changes=gabn(confidence=True)),
-    Row("gabn_adversarial", "GABN: L_adv", changes=gabn(adversarial=True)),
-    Row(
-        "gabn_sfre_confidence", "GABN: SFRE + confidence balance",
-        changes=gabn(erasing="attention", confidence=True),
-    ),
-    Row(
-        "gabn_full", "GABN, all parts",
-        changes=gabn(erasing="attention", confidence=True, adversarial=True),
-    ),
-)  # fmt: skip
-
 
 def world_rows(world: str) -> tuple[Row, ...]:
     """ArcFace, its ceiling, contrast and its controls in the named world."""
@@ -186,7 +164,5 @@ def world_rows(world: str) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
-MAIN = (
-    ARCFACE, CEILING, *INVREG_ROWS, *CIFP_ROWS, *CONTRAST_ROWS, *NONE_ROWS, *GABN_ROWS,
-)  # fmt: skip
+MAIN = (ARCFACE, CEILING, *INVREG_ROWS, *CIFP_ROWS, *CONTRAST_ROWS, *NONE_ROWS)
 QUICK = ("arcface", "ceiling", "contrast", "contrast_rolled")

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""What runs will cost: as measured before, else from the parts that a run is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from arcface_fair.benchmark.folder import Record
+from arcface_fair.benchmark.plan import Run, Settings
+
+# CPU seconds on one core of a plain server (measured, 8 epochs of 2560 drawn faces).
+PLAIN_S = 32.0  # ArcFace on `small`, with start, drawing and judging
+STAGE_S = 6.0  # one learned partition
+NETWORK = {"small_aa": 1.6}  # times PLAIN_S
+ERASING = {"attention": 2.4, "rolled": 2.4, "contrast": 1.2}
+ADVERSARIAL = 6.0
+STARTING_S = 6.0  # of a run: imports, loading
+
+
+def expected_s(settings: Settings, measured: Mapping[str, float]) -> float:
+    """CPU seconds of one run. measured: seconds by settings' digest."""
+    if settings.digest in measured:
+        return measured[settings.digest]
+    config = settings.config
+    seconds = PLAIN_S * NETWORK.get(str(config.get("network")), 1.0)
+    invreg, gabn = config.get("invreg") or {}, config.get("gabn") or {}
+    plugins = config.get("plugins") or []
+    if "gabn_plugin" in plugins:
+        seconds *= ERASING.get(str(gabn.get("erasing", "attention")), 1.0)
+        seconds *= ADVERSARIAL if gabn.get("adversarial", True) else 1.0
+    if "invreg_plugin" in plugins:
+        seconds += STAGE_S * len(invreg.get("stages", (1, 11, 17)))
+    return seconds
+
+
+def measured_s(records: Iterable[Record]) -> dict[str, float]:
+    """Mean CPU seconds of finished runs by settings' digest."""
+    found: dict[str, list[float]] = {}
+    for record in records:
+        cost = record["cost"]
+        seconds = cost["train_cpu_s"] + cost["measure_cpu_s"] + STARTING_S
+        found.setdefault(record["settings"], []).append(seconds)
+    return {digest: float(np.mean(values)) for digest, values in found.items()}
+
+
+def total_s(runs: Iterable[Run], measured: Mapping[str, float]) -> float:
+    """CPU seconds of all ``runs``, each key counted once."""
+    by_key = {run.key: run for run in runs}
+    return sum(expected_s(run.settings, measured) for run in by_key.values())

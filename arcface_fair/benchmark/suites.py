@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+"""The tables by name, and the rows of those that were asked for, each row once."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+
+from arcface_fair.benchmark.rows import MAIN, Row, world_rows
+from arcface_fair.data.synthetic import WORLDS
+
+
+@cache
+def suites() -> dict[str, tuple[Row, ...]]:
+    """Every table: ``main``, ``worlds`` (all harder worlds) and the sweeps of the papers."""
+    harder = [name for name in WORLDS if name not in ("confounded", "control")]
+    found = {"main": MAIN, "worlds": tuple(row for name in harder for row in world_rows(name))}
+    if importlib.util.find_spec("arcface_fair.benchmark.sweeps"):
+        found |= importlib.import_module("arcface_fair.benchmark.sweeps").SWEEPS
+    return found
+
+
+def all_rows() -> dict[str, Row]:
+    """Every row by name."""
+    return {row.name: row for rows in suites().values() for row in rows}

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""One table: every row with its figures, its difference to ArcFace, to its controls, its verdict.
+
+Differences are of rates (0..1), paired by seed; a run whose unseen people were drawn differently
+from its partner's is not paired, and that is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from arcface_fair.benchmark.results import Results
+from arcface_fair.benchmark.statistics import Paired, paired, share_closed
+
+COMPARED = ("mean", "worst", "mean_tpr", "std_ddof0", "ser")
+Differences = dict[str, Paired]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a table; ``figures`` are means over seeds."""
+
+    name: str
+    title: str
+    note: str
+    control_of: str | None
+    seeds: list[int]
+    figures: dict[str, float]
+    groups: dict[str, float]  # accuracy
+    tprs: dict[str, float]
+    baseline: str
+    against_baseline: Differences
+    controls: dict[str, Differences] = field(default_factory=dict)  # row minus control
+    closed: dict[str, Paired] = field(default_factory=dict)  # shares of the gap
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The lines of a suite on one split."""
+
+    suite: str
+    split: str
+    lines: list[Line]
+    remarks: list[str]
+
+    @property
+    def seeds(self) -> list[int]:
+        """All seeds that occur."""
+        return sorted({seed for line in self.lines for seed in line.seeds})
+
+    def line(self, name: str) -> Line | None:
+        """The line of a row, if it is there."""
+        return next((line for line in self.lines if line.name == name), None)
+
+
+def summarise(results: Results, suite: str, split: str) -> Table:
+    """The table of ``suite``; rows without a run of ``split`` are left out."""
+    remarks: list[str] = []
+    names = results.rows_of(suite, split)
+    lines = [_line(results, name, split, names, remarks) for name in names]
+    return Table(suite, split, lines, list(dict.fromkeys(remarks)))
+
+
+def _line(results: Results, name: str, split: str, names: list[str], remarks: list[str]) -> Line:
+    row = results.rows[name]
+    by_seed = results.figures(name, split)
+    means = {
+        key: float(np.mean([figures[key] for figures in by_seed.values()]))
+        for key in next(iter(by_seed.values()))
+    }
+    base = row["baseline"]
+    controls = [other for other in names if results.rows[other]["control_of"] == name]
+    return Line(
+        name=name,
+        title=row["title"],
+        note=row["note"],
+        control_of=row["control_of"],
+        seeds=list(by_seed),
+        figures=means,
+        groups=_with_prefix(means, "accuracy/"),
+        tprs=_with_prefix(means, "tpr/"),
+        baseline=base,
+        against_baseline={} if base == name else _differences(results, name, base, split, remarks),
+        controls={c: _differences(results, name, c, split, remarks) for c in controls},
+        closed=_closed(results, name, split),
+        facts=_facts(results, name, split),
+    )
+
+
+def _with_prefix(figures: dict[str, float], prefix: str) -> dict[str, float]:
+    return {k.removeprefix(prefix): v for k, v in figures.items() if k.startswith(prefix)}
+
+
+def _differences(
+    results: Results, first: str, second: str, split: str, remarks: list[str]
+) -> Differences:
+    a, b = results.records(first, split), results.records(second, split)
+    differ = [s for s in a if s in b and a[s]["drawn"]["unseen"] != b[s]["drawn"]["unseen"]]
+    if differ:
+        remarks.append(
+            f"{first} and {second} met differently drawn people at seed "
+            f"{', '.join(map(str, differ))}: these are not paired"
+        )
+    mine, theirs = results.figures(first, split), results.figures(second, split)
+    found = {}
+    for name in (*COMPARED, *(k for k in next(iter(mine.values())) if "/" in k)):
+        ours = {s: figures[name] for s, figures in mine.items() if s not in differ}
+        difference = paired(ours, {s: f[name] for s, f in theirs.items() if name in f})
+        if difference is not None:
+            found[name] = difference
+    return found
+
+
+def _closed(results: Results, name: str, split: str) -> dict[str, Paired]:
+    row = results.rows[name]
+    if name in (row["baseline"], row["ceiling"]):
+        return {}
+    found = {}
+    for figure in ("mean", "worst"):
+        share = share_closed(
+            results.figure(name, split, figure),
+            results.figure(row["baseline"], split, figure),
+            results.figure(row["ceiling"], split, figure),
+        )
+        if share is not None:
+            found[figure] = share
+    return found
+
+
+def _facts(results: Results, name: str, split: str) -> dict[str, Any]:
+    """What plugins and the diagnosis said, by seed; only what there is."""
+    found: dict[str, Any] = {}
+    for seed, record in results.records(name, split).items():
+        told = {**record.get("traces", {}), "diagnosis": record.get("diagnosis") or None}
+        found |= {str(seed): {k: v for k, v in told.items() if v}} if any(told.values()) else {}
+    return found

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""Draws each population once, however many runs ask for it at the same time."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+from arcface_fair.benchmark.plan import digest
+from arcface_fair.data import synthetic
+from arcface_fair.data.synthetic import World, write_world
+
+
+def drawn(world: World, folder: Path) -> Path:
+    """The folder under ``folder`` that holds ``world`` as a record; drawn if it is not there.
+
+    Its name changes with the settings and with the code that draws.
+    """
+    place = folder / f"{world.split}-{world.seed}-{digest([asdict(world), _code()])}"
+    with locked(folder / f"{place.name}.lock"):
+        if not (place / "world.json").is_file():
+            write_world(world, place, test_identities=0, force=True)
+    return place
+
+
+def fingerprint(place: Path) -> str:
+    """16 hex digits of the drawn photographs themselves."""
+    return hashlib.sha256((place / "train.rec").read_bytes()).hexdigest()[:16]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Only one process is in the block at a time; the lock ends with its process."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@cache
+def _code() -> str:
+    folder = Path(synthetic.__file__).parent
+    return digest([path.read_text() for path in sorted(folder.glob("*.py"))])
