@@ -6,7 +6,7 @@ it easy. Here the risk is ce0_i = -log softmax(s cos)_iy. It needs no second pas
 over the other classes, ce = log(1 + S e^-z_iy) and ce0 = log(1 + S e^-(s cos_iy)) differ by the
 target's logit alone, so
 
-    ce0 = softplus(log(e^ce - 1) + z_iy - s cos_iy)
+    ce0 = log(1 + (e^ce - 1) e^(z_iy - s cos_iy))
 
 exactly, for every margin that changes the target alone (ArcFace, CosFace), with its gradient.
 
@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from arcface_fair import dist
 from arcface_fair.errors import UserError
@@ -118,7 +117,8 @@ class TargetWatcher(nn.Module):
 def plain_ce(ce: Tensor, gap: Tensor) -> Tensor:
     """-log p_y once the target's logit is lowered by ``gap`` [N], from ce [N]; exact."""
     ce = ce.clamp_min(_LEAST)
-    return softplus(ce + torch.log(-torch.expm1(-ce)) + gap)
+    odds = ce + torch.log(-torch.expm1(-ce)) + gap  # log of (1 - p_y) / p_y
+    return torch.logaddexp(odds, torch.zeros_like(odds))
 
 
 def watch_target(head: Any) -> TargetWatcher:

@@ -25,7 +25,7 @@ class IdentityGroups:
 
     ``source``: "table", the column ``attribute`` (None: the run's) of the group table, or
     "session", the newest partition that a plugin of the run has published. It is part of the
-    checkpoint, since a resumed run publishes old partitions no second time.
+    checkpoint, so that a resumed run knows whether what is published is new.
     """
 
     def __init__(self, source: str, attribute: str | None, session: Session) -> None:
