@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from arcface_fair.data.synthetic.makeup import MAKEUP, MAKEUP_SHARE
+from arcface_fair.data.synthetic.stickers import STICKERS, STICKERS_SHARE
 from arcface_fair.data.synthetic.world import COMPONENTS, World
 
 Colour = tuple[int, int, int]
@@ -75,6 +77,8 @@ CLOTHES_COLOURS: dict[str, Colour] = {
 }
 COLLARS = ("round", "vee", "high")
 CLOTHES = tuple(f"{collar}_{colour}" for collar in COLLARS for colour in CLOTHES_COLOURS)
+# Components of World.extra: words, the first of them "none", and how often it is another.
+EXTRA_WORDS = {"makeup": (MAKEUP, MAKEUP_SHARE), "stickers": (STICKERS, STICKERS_SHARE)}
 
 Context = dict[str, str]
 
@@ -96,9 +100,15 @@ def draw_context(rng: np.random.Generator, gender: int) -> Context:
     }
 
 
+def draw_extra(rng: np.random.Generator, name: str) -> str:
+    """A word for one component of ``World.extra``, independent of group and gender."""
+    return _with_none(rng, *EXTRA_WORDS[name])
+
+
 def own_context(world: World, identity: int, gender: int) -> Context:
     """The values that follow the identity wherever ``context_keep`` says so."""
-    return draw_context(world.rng("own context", identity), gender)
+    own = draw_context(world.rng("own context", identity), gender)
+    return own | {x: draw_extra(world.rng(f"own {x}", identity), x) for x in world.extra}
 
 
 def shot_context(
@@ -111,5 +121,10 @@ def shot_context(
     """
     rng = world.rng("shot context", identity, shot)
     fresh = draw_context(rng, gender)
-    kept = rng.uniform(size=len(COMPONENTS)) < keep
-    return {c: own[c] if k else fresh[c] for c, k in zip(COMPONENTS, kept, strict=True)}
+    kept = list(rng.uniform(size=len(COMPONENTS)) < keep[: len(COMPONENTS)])
+    for name, share in zip(world.extra, keep[len(COMPONENTS) :], strict=True):
+        # A stream of its own, so that the other components do not notice.
+        rng = world.rng(f"shot {name}", identity, shot)
+        fresh[name] = draw_extra(rng, name)
+        kept.append(rng.uniform() < share)
+    return {c: own[c] if k else fresh[c] for c, k in zip(world.components, kept, strict=True)}

@@ -18,7 +18,14 @@ from arcface_fair.data.synthetic.anatomy import Head, build_head
 from arcface_fair.data.synthetic.context import Context, own_context, shot_context
 from arcface_fair.data.synthetic.nuisance import SIZE, Nuisance, draw_nuisance, photograph
 from arcface_fair.data.synthetic.paint import paint
-from arcface_fair.data.synthetic.place import five_points, on_image, project, worn_shapes
+from arcface_fair.data.synthetic.place import (
+    five_points,
+    fixed,
+    on_image,
+    project,
+    worn_shapes,
+)
+from arcface_fair.data.synthetic.stickers import sticker_shapes
 from arcface_fair.data.synthetic.traits import Person, draw_person
 from arcface_fair.data.synthetic.world import World
 from arcface_fair.errors import UserError
@@ -53,10 +60,29 @@ def draw_image(world: World, identity: int, shot: int) -> np.ndarray:
     Raises :class:`UserError` if the identity is not in 0..world.identities-1. ``shot`` is any
     number >= 0; shots beyond ``world.images`` are further photographs of the same person.
     """
+    return draw_in_context(world, identity, context_of(world, identity, shot), (identity, shot))
+
+
+def context_of(world: World, identity: int, shot: int) -> Context:
+    """The words of ``draw_image``'s context."""
     who = sitter(world, identity)
-    person, nuisance = who.person, _nuisance(world, identity, shot)
-    context = shot_context(world, identity, shot, who.own, who.keep, person.gender)
+    return shot_context(world, identity, shot, who.own, who.keep, who.person.gender)
+
+
+def draw_in_context(
+    world: World, identity: int, context: Context, camera: tuple[int, int]
+) -> np.ndarray:
+    """The identity in any context, uint8 [112, 112, 3], RGB.
+
+    camera: the (identity, shot) whose pose, expression, light, sensor noise and places of
+    stickers are used, so that two pictures may differ in person or in context alone.
+    """
+    who = sitter(world, identity)
+    person, nuisance = who.person, _nuisance(world, *camera)
     shapes = project(who.head, worn_shapes(context, person.geometry), nuisance)
+    if "stickers" in context:
+        loose = sticker_shapes(context["stickers"], world.rng("places", *camera))
+        shapes |= {name: fixed(points) for name, points in loose.items()}
     canvas = paint(person, context, shapes, float(nuisance.light[0]))
     small = cv2.resize(canvas, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
     return photograph(small, nuisance, person.skin)

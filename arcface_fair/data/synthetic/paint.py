@@ -16,7 +16,9 @@ from arcface_fair.data.synthetic.context import (
     HAIR_COLOURS,
     Context,
 )
+from arcface_fair.data.synthetic.makeup import lip_colour, paint_makeup
 from arcface_fair.data.synthetic.place import BITS, SCALE, fixed
+from arcface_fair.data.synthetic.stickers import paint_stickers
 from arcface_fair.data.synthetic.traits import BROW, IRIS, Person
 
 Paint = Sequence[float]
@@ -47,12 +49,14 @@ def paint(person: Person, context: Context, shapes: Shapes, lamp: float) -> np.n
     canvas.fill(_mix(skin, (40, 20, 20), 0.22), fixed(wardrobe.NECK))
     collar, dye = context["clothes"].split("_")
     canvas.fill(CLOTHES_COLOURS[dye], fixed(wardrobe.clothes(collar)))
-    _paint_face(canvas, shapes, person, lamp)
+    _paint_face(canvas, shapes, person, lamp, context.get("makeup", "none"))
     _paint_worn(canvas, shapes, context, skin)
+    if (stickers := context.get("stickers", "none")) != "none":
+        paint_stickers(canvas.image, stickers, shapes, BITS)
     return canvas.image
 
 
-def _paint_face(canvas: _Canvas, shapes: Shapes, person: Person, lamp: float) -> None:
+def _paint_face(canvas: _Canvas, shapes: Shapes, person: Person, lamp: float, makeup: str) -> None:
     skin = person.skin.tolist()
     shadow, dark = _mix(skin, (60, 20, 20), 0.22), _mix(skin, (40, 10, 10), 0.72)
     faint = _mix(skin, (60, 20, 20), 0.10)
@@ -68,9 +72,12 @@ def _paint_face(canvas: _Canvas, shapes: Shapes, person: Person, lamp: float) ->
     canvas.fill(shadow, shapes["nose_base"])
     canvas.fill(dark, shapes["left_nostril"], shapes["right_nostril"])
     canvas.fill(_mix(skin, (255, 255, 255), 0.2 * person.nose_shine), shapes["ridge"])
+    if makeup != "none":
+        layers = [shape for name, shape in shapes.items() if name.startswith("makeup")]
+        paint_makeup(canvas.image, makeup, layers, BITS)
     for name in ("left", "right"):
         _paint_eye(canvas, shapes, person, name)
-    lip = _mix(skin, (170, 50, 60), 0.42)
+    lip = lip_colour(makeup, _mix(skin, (170, 50, 60), 0.42))
     canvas.fill((84, 30, 34), shapes["mouth_gap"])
     canvas.fill(_mix(lip, (60, 10, 20), 0.14), shapes["upper_lip"])
     canvas.fill(lip, shapes["lower_lip"])

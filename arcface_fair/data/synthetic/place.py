@@ -12,6 +12,7 @@ import numpy as np
 from arcface_fair.data.synthetic import wardrobe
 from arcface_fair.data.synthetic.anatomy import EYE_Y, TEMPLATE, Head
 from arcface_fair.data.synthetic.context import Context
+from arcface_fair.data.synthetic.makeup import makeup_shapes
 from arcface_fair.data.synthetic.nuisance import Nuisance, rotation
 
 SCALE = 2  # the canvas is so many times larger than the image
@@ -77,7 +78,7 @@ def worn_shapes(context: Context, g: dict[str, float]) -> dict[str, np.ndarray]:
     shapes = {name: points * stretch for name, points in shapes.items()}
     if context["glasses"] != "none":
         shapes |= _glasses(context["glasses"].split("_")[0], g)
-    return shapes
+    return shapes | makeup_shapes(context.get("makeup", "none"), g)
 
 
 def _glasses(shape: str, g: dict[str, float]) -> dict[str, np.ndarray]:

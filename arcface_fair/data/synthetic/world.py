@@ -2,8 +2,9 @@
 """Settings of one drawn population: who lives there, and which context follows the person.
 
 The planted confounder is ``context_keep``: with this probability, by group, a component of an
-image's context (hair, head band, glasses, background, clothes) is the identity's own value;
-otherwise it is drawn afresh. Two worlds that differ in nothing else hold the same people.
+image's context (hair, head band, glasses, background, clothes, and face paint or stickers where
+a world asks for them) is the identity's own value; otherwise it is drawn afresh. Two worlds that
+differ in nothing else hold the same people.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ COMPONENTS = (
     "background",
     "clothes",
 )
+# Off unless World.extra names them: with them off, nothing about a picture changes.
+EXTRAS = ("makeup", "stickers")
 SPLITS = ("train", "validation", "test")
 TONES = 4  # looks (skin tone and face shape) that traits.py knows; a fifth group has none
 
@@ -39,6 +42,7 @@ class World:
     group_names: tuple[str, ...] = ("amber", "birch", "coral", "dune")  # first = majority
     group_shares: tuple[float, ...] = (0.7, 0.1, 0.1, 0.1)  # of the identities, sums to 1
     context_keep: tuple[float, ...] = (0.1, 0.95, 0.95, 0.95)  # by group, 0..1
+    extra: tuple[str, ...] = ()  # further components, out of EXTRAS
     confounded: tuple[str, ...] = COMPONENTS  # components that obey context_keep
     loose_keep: float = 0.1  # the same probability for every other component, all groups
     pose: float = 0.7  # spread of yaw and pitch, 0 = frontal, 1 = 30 and 18 degrees
@@ -47,7 +51,7 @@ class World:
 
     def __post_init__(self) -> None:
         # Lists are what JSON gives back; a world must be hashable to be a cache's key.
-        for name in ("group_names", "group_shares", "context_keep", "confounded"):
+        for name in ("group_names", "group_shares", "context_keep", "extra", "confounded"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         _whole("identities", self.identities, 1)
         _whole("images", self.images, 1)
@@ -57,8 +61,16 @@ class World:
         _check_groups(self)
         _rate("loose_keep", self.loose_keep)
         _rate("pose", self.pose)
-        if unknown := sorted(set(self.confounded) - set(COMPONENTS)):
-            _refuse("confounded", ", ".join(unknown), f"names out of {', '.join(COMPONENTS)}")
+        if len(set(self.extra) & set(EXTRAS)) != len(self.extra):
+            _refuse("extra", ", ".join(self.extra), f"different names out of {', '.join(EXTRAS)}")
+        if unknown := sorted(set(self.confounded) - set(self.components)):
+            names = ", ".join(self.components)
+            _refuse("confounded", ", ".join(unknown), f"names out of {names}")
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Everything that makes up the context of this world's pictures, extras last."""
+        return (*COMPONENTS, *self.extra)
 
     def rng(self, stream: str, *keys: int) -> np.random.Generator:
         """Random numbers that depend on (seed, split, stream, keys) and nothing else."""
@@ -77,7 +89,7 @@ class World:
 
     def keep(self, group: int) -> np.ndarray:
         """Probability, by component, that the identity's own value is used, [components]."""
-        chosen = [name in self.confounded for name in COMPONENTS]
+        chosen = [name in self.confounded for name in self.components]
         return np.where(chosen, self.context_keep[group], self.loose_keep)
 
     def held_out(self, split: str, per_group: int, images: int) -> World:
@@ -141,6 +153,10 @@ WORLDS: Mapping[str, World] = MappingProxyType(
         "weak": World(context_keep=(0.1, 0.8, 0.8, 0.8)),
         "weaker": World(context_keep=(0.1, 0.6, 0.6, 0.6)),
         "glasses": World(confounded=("glasses",)),
+        "makeup": World(extra=("makeup",), confounded=("makeup",)),
+        "scattered": World(extra=("stickers",), confounded=("stickers",)),
         "alike": World(context_keep=(0.95, 0.95, 0.95, 0.95)),
+        "minority_small": World(group_shares=(0.85, 0.05, 0.05, 0.05)),
+        "minority_large": World(group_shares=(0.4, 0.2, 0.2, 0.2)),
     }
 )

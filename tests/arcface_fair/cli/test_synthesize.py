@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from arcface_fair.cli import main
 from arcface_fair.cli.synthesize import draw_world
-from arcface_fair.data.synthetic import World
+from arcface_fair.data.synthetic import WORLDS, World
 
 TINY = ["--identities", "20", "--images", "1", "--test-identities", "8", "--test-images", "4",
         "--pairs", "20"]  # fmt: skip
@@ -44,3 +48,19 @@ def test_draw_world_leaves_the_same_world_alone(tmp_path):
     before = (folder / "train.rec").stat().st_ino
     assert draw_world(world, tmp_path / "w", test_identities=0) == folder
     assert (folder / "train.rec").stat().st_ino == before
+
+
+def test_every_named_world_is_told_by_the_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["synthesize", "--help"])
+    told = capsys.readouterr().out.replace("\n", " ")
+    assert not [name for name in WORLDS if name not in told]
+
+
+@pytest.mark.parametrize("name", ["makeup", "scattered"])
+def test_a_world_with_an_extra_component_tells_its_words_as_ground_truth(tmp_path, name):
+    assert main(["synthesize", str(tmp_path / "w"), "--world", name, *TINY]) == 0
+    columns = (tmp_path / "w" / "attributes.tsv").read_text().splitlines()[0].split("\t")
+    assert WORLDS[name].extra[0] in columns
+    settings = json.loads((tmp_path / "w" / "world.json").read_text())["world"]
+    assert settings["extra"] == list(WORLDS[name].extra)

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from arcface_fair.data.synthetic import COMPONENTS, World
 from arcface_fair.data.synthetic.context import (
@@ -59,6 +62,34 @@ def test_lowering_keep_changes_only_what_is_no_longer_kept():
                 assert after[component] == before[component] or (
                     before[component] == mine[component]
                 )
+
+
+@pytest.mark.parametrize("name", ["makeup", "stickers"])
+def test_an_extra_component_is_kept_with_its_probability(name):
+    world = World(identities=40, images=40, extra=(name,), confounded=(name,))
+    for identity in range(40):
+        group = int(world.group_of()[identity])
+        own = own_context(world, identity, 0)
+        rows = [shot_context(world, identity, j, own, world.keep(group), 0) for j in range(40)]
+        hits = np.mean([row[name] == own[name] for row in rows])
+        # 40 throws: standard errors 0.047 and 0.034; an own "none" is met by chance as well.
+        assert (hits > 0.8) if group else (hits < 0.45)
+
+
+@pytest.mark.parametrize("name", ["makeup", "stickers"])
+def test_an_extra_component_leaves_the_words_of_the_others_alone(name):
+    plain = World(identities=40, confounded=("glasses",))
+    world = replace(plain, extra=(name,), confounded=("glasses", name))
+    for identity in range(40):
+        keeps = [w.keep(int(w.group_of()[identity])) for w in (plain, world)]
+        owns = [own_context(w, identity, 0) for w in (plain, world)]
+        assert owns[1] == {**owns[0], name: owns[1][name]}
+        for shot in range(4):
+            before, after = (
+                shot_context(w, identity, shot, own, keep, 0)
+                for w, own, keep in zip((plain, world), owns, keeps, strict=True)
+            )
+            assert after == {**before, name: after[name]}
 
 
 def test_every_component_has_a_word_and_shares_sum_to_one():

@@ -28,6 +28,9 @@ from arcface_fair.errors import UserError
         ({"group_names": ("a", "1", "b", "c")}, "World.group_names is '1'; expected words of"),
         ({"split": "exam"}, "World.split is 'exam'; expected one of train, validation, test"),
         ({"confounded": ("hat",)}, "World.confounded is 'hat'; expected names out of hair_style"),
+        ({"extra": ("hat",)}, "World.extra is 'hat'; expected different names out of makeup"),
+        ({"extra": ("makeup", "makeup")}, "World.extra is 'makeup, makeup'; expected different"),
+        ({"confounded": ("makeup",)}, "World.confounded is 'makeup'; expected names out of hair_"),
         ({"identities": 3}, "expected enough people for every share (none in "),
     ],
 )
@@ -69,6 +72,26 @@ def test_only_confounded_components_obey_context_keep():
     assert dict(zip(COMPONENTS, keep.tolist(), strict=True)) == {
         name: 0.95 if name == "glasses" else 0.1 for name in COMPONENTS
     }
+
+
+@pytest.mark.parametrize(("name", "extra"), [("makeup", "makeup"), ("scattered", "stickers")])
+def test_a_world_with_an_extra_component_plants_that_one_alone(name, extra):
+    world = WORLDS[name]
+    assert world.components == (*COMPONENTS, extra)
+    assert world.keep(0).tolist() == [0.1] * 8
+    assert world.keep(2).tolist() == [0.1] * 7 + [0.95]
+    assert world.control().keep(2).tolist() == [0.1] * 8
+
+
+def test_no_extra_component_is_on_unless_asked_for():
+    for name in set(WORLDS) - {"makeup", "scattered"}:
+        assert WORLDS[name].components == COMPONENTS
+
+
+def test_minorities_come_in_three_sizes_of_the_same_kind():
+    sizes = [np.bincount(WORLDS[name].group_of())[1] for name in
+             ("minority_small", "confounded", "minority_large")]  # fmt: skip
+    assert sizes == [16, 32, 64]
 
 
 def test_control_differs_from_its_world_in_context_keep_only():
