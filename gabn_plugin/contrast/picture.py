@@ -38,7 +38,6 @@ def write_contrast(found: Contrast, maps: SubsetMaps, session: Session) -> None:
 
 def _write(found: Contrast, maps: SubsetMaps, session: Session) -> None:
     folder = session.work_dir / "gabn"
-    folder.mkdir(parents=True, exist_ok=True)
     picture = draw_contrast(found, maps)
     done, png = cv2.imencode(".png", picture)
     assert done

@@ -11,7 +11,10 @@ from gabn_plugin import Settings
     [
         ({"objective": "sum"}, "gabn.objective is 'sum', expected one of term, shift, literal"),
         ({"erasing": True}, "gabn.erasing is True, expected str"),
-        ({"erasing": "all"}, "gabn.erasing is 'all', expected one of attention, random, off"),
+        (
+            {"erasing": "all"},
+            "gabn.erasing is 'all', expected one of attention, random, rolled, contrast, off",
+        ),
         ({"threshold": 1.5}, "gabn.threshold is 1.5, expected at least 0 and at most 1"),
         ({"threshold": -0.1}, "gabn.threshold is -0.1"),
         ({"start": 2}, "gabn.start is 2"),
