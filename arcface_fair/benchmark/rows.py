@@ -39,27 +39,13 @@ class Row:
 
 INVREG = "demo_invreg"
 
-# Partition-contrast erasing in eight epochs: one partition at epoch 3, no penalty.
-CONTRAST: dict[str, Any] = {
-    "plugins": ["invreg_plugin", "gabn_plugin"],
-    "invreg": {"weight": 0.0, "stages": [3], "objective": "rex"},
-    "gabn": {
-        "erasing": "contrast",
-        "confidence": False,
-        "adversarial": False,
-        "contrast": {"start": 0.375, "partition": "session", "gate": 0.10},
-    },
-}
+CONTRAST = "demo_contrast"
 
 
 def contrast(invreg: Mapping[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
-    """The changes of a contrast run; ``settings`` go to ``gabn.contrast``."""
-    gabn = CONTRAST["gabn"]
-    return {
-        **CONTRAST,
-        "invreg": {**CONTRAST["invreg"], **(invreg or {})},
-        "gabn": {**gabn, "contrast": {**gabn["contrast"], **settings}},
-    }
+    """What a contrast run changes: INV-REG's block, and ``settings`` of ``gabn.contrast``."""
+    changes: dict[str, Any] = {"invreg": dict(invreg)} if invreg else {}
+    return {**changes, "gabn": {"contrast": settings}} if settings else changes
 
 
 SHUFFLED: dict[str, Any] = {"partition": "shuffled"}
@@ -110,19 +96,20 @@ CIFP_ROWS = (
 
 CONTRAST_ROWS = (
     Row(
-        "contrast", "partition-contrast erasing", changes=contrast(),
+        "contrast", "partition-contrast erasing", CONTRAST,
         note="an extension of ours, not either paper's algorithm",
     ),
     Row(
-        "contrast_rolled", "the same masks, rolled", changes=contrast(**ROLLED),
+        "contrast_rolled", "the same masks, rolled", CONTRAST, contrast(**ROLLED),
         control_of="contrast", note="equal area and shape, another place in every image",
     ),
     Row(
-        "contrast_shuffled", "shuffled partition, no gate", changes=contrast(SHUFFLED, gate=0.0),
+        "contrast_shuffled", "shuffled partition, no gate", CONTRAST,
+        contrast(SHUFFLED, gate=0.0),
         control_of="contrast", note="same sizes; the gate would close on it",
     ),
     Row(
-        "contrast_shuffled_gated", "shuffled partition, gate on", changes=contrast(SHUFFLED),
+        "contrast_shuffled_gated", "shuffled partition, gate on", CONTRAST, contrast(SHUFFLED),
         control_of="contrast", note="the gate closes: ArcFace",
     ),
 )  # fmt: skip
@@ -134,10 +121,10 @@ NOTHING: dict[str, Any] = {
 }
 NONE_ROWS = (
     Row("none_arcface", "nothing planted: ArcFace", **NOTHING),
-    Row("none_contrast", "nothing planted: contrast, gate on", changes=contrast(), **NOTHING),
+    Row("none_contrast", "nothing planted: contrast, gate on", CONTRAST, **NOTHING),
     Row(
-        "none_contrast_ungated", "nothing planted: contrast, no gate",
-        changes=contrast(gate=0.0), note="why the gate is not optional", **NOTHING,
+        "none_contrast_ungated", "nothing planted: contrast, no gate", CONTRAST,
+        contrast(gate=0.0), note="why the gate is not optional", **NOTHING,
     ),
 )  # fmt: skip
 
@@ -152,14 +139,14 @@ def world_rows(world: str) -> tuple[Row, ...]:
     return (
         Row(f"{world}_arcface", f"{world}: ArcFace", **here),
         Row(f"{world}_ceiling", f"{world}: nothing planted", world=world + CONTROL, **own),
-        Row(method, f"{world}: contrast", changes=contrast(), **here),
+        Row(method, f"{world}: contrast", CONTRAST, **here),
         Row(
-            f"{world}_contrast_rolled", f"{world}: contrast, rolled masks",
-            changes=contrast(**ROLLED), control_of=method, **here,
+            f"{world}_contrast_rolled", f"{world}: contrast, rolled masks", CONTRAST,
+            contrast(**ROLLED), control_of=method, **here,
         ),
         Row(
-            f"{world}_contrast_shuffled", f"{world}: contrast, shuffled partition, no gate",
-            changes=contrast(SHUFFLED, gate=0.0), control_of=method, **here,
+            f"{world}_contrast_shuffled", f"{world}: contrast, shuffled partition, no gate", CONTRAST,
+            contrast(SHUFFLED, gate=0.0), control_of=method, **here,
         ),
     )  # fmt: skip
 
