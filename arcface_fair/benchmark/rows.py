@@ -145,8 +145,8 @@ def world_rows(world: str) -> tuple[Row, ...]:
             contrast(**ROLLED), control_of=method, **here,
         ),
         Row(
-            f"{world}_contrast_shuffled", f"{world}: contrast, shuffled partition, no gate", CONTRAST,
-            contrast(SHUFFLED, gate=0.0), control_of=method, **here,
+            f"{world}_contrast_shuffled", f"{world}: contrast, shuffled partition, no gate",
+            CONTRAST, contrast(SHUFFLED, gate=0.0), control_of=method, **here,
         ),
     )  # fmt: skip
 
