@@ -7,16 +7,19 @@ seed), ``runs`` by key (every figure of each run), ``opened`` (test rows), ``sui
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from arcface_fair.benchmark.folder import Folder, Record, read_json, write_json
+from arcface_fair.benchmark.folder import Folder, Record, read_json
 from arcface_fair.benchmark.plan import FORMAT, PROTOCOL, SEEDS, resolve, runs_of
 from arcface_fair.benchmark.provenance import made
 from arcface_fair.benchmark.rows import Row
+from arcface_fair.benchmark.suites import with_companions
+from arcface_fair.data.atomic import atomic_files
 from arcface_fair.errors import UserError
 
 Figures = dict[str, float]
@@ -71,18 +74,20 @@ def figures_of(run: Record) -> Figures:
 def gather(
     folder: Folder, suites: Mapping[str, Iterable[Row]], seeds: Mapping[str, Iterable[int]]
 ) -> Results:
-    """Everything that the folder holds of the rows of ``suites``. seeds: looked for, by split."""
+    """Everything that the folder holds of the rows of ``suites`` and of rows beside which they
+    stand: baseline, ceiling, controls. seeds: looked for, by split.
+    """
     records = folder.records()
     rows: dict[str, Record] = {}
     used: dict[str, Record] = {}
-    for row in {row.name: row for rows_ in suites.values() for row in rows_}.values():
+    for row in with_companions(row for rows_ in suites.values() for row in rows_):
         settings = resolve(row)
         keys: dict[str, dict[str, str]] = {}
         for split, wanted in seeds.items():
             for seed, run in runs_of([row], wanted, split)[row.name].items():
                 if run.key in records:
                     keys.setdefault(split, {})[str(seed)] = run.key
-                    used[run.key] = records[run.key]
+                    used[run.key] = _without_common(records[run.key])
         rows[row.name] = {
             **{k: v for k, v in asdict(row).items() if k != "name"},
             "digest": settings.digest, "decisive": settings.decisive, "runs": keys,
@@ -94,6 +99,11 @@ def gather(
             "opened": folder.state()["opened"], "rows": rows, "runs": used,
         }
     )  # fmt: skip
+
+
+def _without_common(record: Record) -> Record:
+    """A run without what its row or the whole file says as well."""
+    return {k: v for k, v in record.items() if k not in ("format", "decisive", "protocol")}
 
 
 def seeds_present(folder: Folder) -> dict[str, list[int]]:
@@ -145,5 +155,22 @@ def merge(new: Results, old: Results) -> Results:
 
 
 def write_results(results: Results, path: Path) -> None:
-    """Writes the file whole or not at all."""
-    write_json(path, results.content)
+    """Writes the file whole or not at all: a line per row and run, rates to six decimals."""
+    parts = [f'"{key}": {_text(key, value)}' for key, value in results.content.items()]
+    with atomic_files(path) as (file,):
+        file.write(("{\n" + ",\n".join(parts) + "\n}\n").encode())
+
+
+def _text(key: str, value: Any) -> str:
+    if key not in ("rows", "runs") or not value:
+        return json.dumps(_rounded(value))
+    lines = [f'"{name}": {json.dumps(_rounded(each))}' for name, each in value.items()]
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value

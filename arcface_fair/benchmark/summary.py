@@ -32,6 +32,7 @@ class Line:
     groups: dict[str, float]  # accuracy
     tprs: dict[str, float]
     baseline: str
+    ceiling: str
     against_baseline: Differences
     controls: dict[str, Differences] = field(default_factory=dict)  # row minus control
     closed: dict[str, Paired] = field(default_factory=dict)  # shares of the gap
@@ -61,11 +62,11 @@ def summarise(results: Results, suite: str, split: str) -> Table:
     """The table of ``suite``; rows without a run of ``split`` are left out."""
     remarks: list[str] = []
     names = results.rows_of(suite, split)
-    lines = [_line(results, name, split, names, remarks) for name in names]
+    lines = [_line(results, name, split, remarks) for name in names]
     return Table(suite, split, lines, list(dict.fromkeys(remarks)))
 
 
-def _line(results: Results, name: str, split: str, names: list[str], remarks: list[str]) -> Line:
+def _line(results: Results, name: str, split: str, remarks: list[str]) -> Line:
     row = results.rows[name]
     by_seed = results.figures(name, split)
     means = {
@@ -73,7 +74,7 @@ def _line(results: Results, name: str, split: str, names: list[str], remarks: li
         for key in next(iter(by_seed.values()))
     }
     base = row["baseline"]
-    controls = [other for other in names if results.rows[other]["control_of"] == name]
+    controls = [other for other, its in results.rows.items() if its["control_of"] == name]
     return Line(
         name=name,
         title=row["title"],
@@ -84,6 +85,7 @@ def _line(results: Results, name: str, split: str, names: list[str], remarks: li
         groups=_with_prefix(means, "accuracy/"),
         tprs=_with_prefix(means, "tpr/"),
         baseline=base,
+        ceiling=row["ceiling"],
         against_baseline={} if base == name else _differences(results, name, base, split, remarks),
         controls={c: _differences(results, name, c, split, remarks) for c in controls},
         closed=_closed(results, name, split),

@@ -42,7 +42,7 @@ def table_text(table: Table) -> str:
 def _cells(line: Line) -> tuple[object, ...]:
     f = line.figures
     name = f"  {line.name} (control of {line.control_of})" if line.control_of else line.name
-    closed = " / ".join(f"{100 * share.value:.0f} %" for share in line.closed.values())
+    closed = " / ".join(f"{percent(share.value)} %" for share in line.closed.values())
     return (
         name, len(line.seeds), *(f"{100 * f[k]:.2f}" for k in ("mean", "worst", "mean_tpr")),
         f"{100 * f['std_ddof0']:.2f}", f"{f['ser']:.2f}", *_two(line.against_baseline),
@@ -52,6 +52,11 @@ def _cells(line: Line) -> tuple[object, ...]:
 
 def _two(found: Differences) -> tuple[str, str]:
     return points(found.get("mean")), points(found.get("worst"))
+
+
+def percent(share: float) -> str:
+    """A share in whole percent; no minus before a zero."""
+    return f"{round(100 * share)}"
 
 
 def points(each: Paired | None) -> str:

@@ -18,12 +18,10 @@ def verdicts(line: Line) -> list[str]:
     said = [_against_baseline(line)]
     said += [text for name in line.controls if (text := _against_control(line, name))]
     spread, mean = line.against_baseline["std_ddof0"], line.against_baseline["mean"]
-    if spread.value < 0 and mean.value < 0:
-        said.append(
-            "the mean fell while the spread shrank: levelling down"
-            if mean.below
-            else "the mean is lower and the spread smaller: levelling down cannot be ruled out"
-        )
+    if spread.value < 0 and mean.below:
+        said.append("the mean fell while the spread shrank: levelling down")
+    elif spread.below and not mean.above:
+        said.append("the spread shrank, but the mean did not rise")
     return said
 
 

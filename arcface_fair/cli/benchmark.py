@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.source:
         results = read_results(args.source)
-        _show(results, args.suites or list(results.content["suites"]))
+        _show(results, args.suites or list(results.content["suites"]), results.splits)
         _write_page(results, args)
         return 0
     suites = chosen_suites(args)
@@ -135,7 +135,7 @@ def _benchmark(
             _open(folder, runs, args)
         failures = _make(folder, runs, jobs, args)
     results = _results(folder, suites, args)
-    _show(results, list(suites))
+    _show(results, list(suites), [args.split])
     _write(results, args)
     return 2 if failures else 0
 
@@ -219,12 +219,12 @@ def _results(
     return results
 
 
-def _show(results: Results, suites: list[str]) -> None:
+def _show(results: Results, suites: list[str], splits: list[str]) -> None:
     from arcface_fair.benchmark.summary import summarise
     from arcface_fair.benchmark.text import table_text
 
     for suite in suites:
-        for split in results.splits:
+        for split in splits:
             table = summarise(results, suite, split)
             if table.lines:
                 print(f"\n{table_text(table)}")

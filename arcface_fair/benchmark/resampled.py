@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Intervals over people: the networks held fixed, the unseen people of every seed drawn anew.
+
+The bootstrap over identities of `arcface_fair.evaluation.resampling`, with the balanced weights of
+`protocol`, averaged over seeds (each has people of its own). It says how much hangs on who was
+photographed; the t-intervals of `statistics` say how much hangs on everything that a seed draws.
+B resamples, P pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from arcface_fair.benchmark import protocol
+from arcface_fair.benchmark.folder import Folder, Record, read_json
+from arcface_fair.benchmark.results import Results
+from arcface_fair.data.synthetic import World
+from arcface_fair.errors import UserError
+from arcface_fair.evaluation import Comparisons, Estimate, Resampled, measure
+from arcface_fair.evaluation.resampling import CHUNK, interval, pair_weights, people_weights
+from arcface_fair.evaluation.verification import Floats
+
+FIGURES = {"mean": "mean accuracy", "worst": "worst accuracy"}
+Told = Callable[[str], object]
+
+
+def add_bootstrap(
+    results: Results, folder: Folder, split: str, resamples: int, told: Told = lambda name: None
+) -> None:
+    """Writes ``bootstrap`` into the results: row by row against its baseline and its controls.
+
+    Rows whose embeddings are not in the folder are left out. told: hears a row's name when its
+    turn has come. Raises UserError for fewer than 2 resamples.
+    """
+    if resamples < 2:
+        raise UserError(f"--bootstrap is {resamples}; at least 2 resamples are needed, 300 do")
+    drawn: dict[str, Resampled] = {}
+
+    def of_run(key: str, record: Record) -> Resampled | None:
+        there = folder.embeddings(key).is_file() and folder.kept(key).is_dir()
+        if key not in drawn and there:
+            drawn[key] = resample_run(folder, record, resamples)
+        return drawn.get(key)
+
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for name, row in results.rows.items():
+        told(name)
+        others = [n for n, other in results.rows.items() if other["control_of"] == name]
+        for other in dict.fromkeys([row["baseline"], *others]):
+            if other == name:
+                continue
+            mine, theirs = results.records(name, split), results.records(other, split)
+            pairs = [
+                (of_run(mine[seed]["key"], mine[seed]), of_run(theirs[seed]["key"], theirs[seed]))
+                for seed in mine
+                if seed in theirs and _same_people(mine[seed], theirs[seed])
+            ]
+            whole = [a.minus(b) for a, b in pairs if a is not None and b is not None]
+            if whole:
+                found.setdefault(name, {})[other] = _ends(averaged(whole))
+    kept = results.content.setdefault("bootstrap", {})
+    kept[split] = {"resamples": resamples, "rows": found}
+
+
+def resample_run(folder: Folder, record: Record, resamples: int) -> Resampled:
+    """Mean and worst accuracy of one run, [B] each; runs of one seed draw the same people."""
+    world = World(**read_json(folder.kept(record["key"]) / "told.json")["held_out"])
+    with np.load(folder.embeddings(record["key"])) as file:
+        groups = protocol.compare(world, file["embeddings"], file["identities"])
+    return resample_groups(groups, resamples, record["seed"])
+
+
+def resample_groups(groups: Mapping[str, Comparisons], resamples: int, seed: int) -> Resampled:
+    """As `arcface_fair.evaluation.resample`, with both kinds of pairs weighing alike."""
+    balance = protocol.balance(groups)
+    streams = {name: np.random.default_rng((seed, place)) for place, name in enumerate(groups)}
+    people: list[dict[str, Floats]] = []
+    pairs: list[dict[str, Floats]] = []
+    for start in range(0, resamples, CHUNK):
+        count = min(CHUNK, resamples - start)
+        for parts, weigh in ((people, _people), (pairs, _pairs)):
+            weights = {n: balance[n] * weigh(g, streams[n], count) for n, g in groups.items()}
+            parts.append(_chosen(measure(groups, protocol.RULES, weights)))
+    return Resampled(
+        _chosen(measure(groups, protocol.RULES, balance)), _joined(people), _joined(pairs)
+    )
+
+
+def averaged(parts: list[Resampled]) -> Resampled:
+    """The mean over seeds, resample by resample; seeds are independent of one another."""
+
+    def mean(kind: str) -> dict[str, Floats]:
+        return {n: np.mean([getattr(each, kind)[n] for each in parts], axis=0) for n in FIGURES}
+
+    return Resampled(mean("value"), mean("people"), mean("pairs"))
+
+
+def _ends(difference: Resampled) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for name in FIGURES:
+        each: Estimate = interval(
+            float(difference.value[name][0]), difference.people[name], difference.pairs[name]
+        )
+        found[name] = [each.value, each.low, each.high]
+    return found
+
+
+def _people(group: Comparisons, rng: np.random.Generator, count: int) -> Floats:
+    return people_weights(group.sides, group.same, rng, count)
+
+
+def _pairs(group: Comparisons, rng: np.random.Generator, count: int) -> Floats:
+    return pair_weights(group.same, rng, count)
+
+
+def _chosen(figures: Mapping[str, Floats]) -> dict[str, Floats]:
+    return {name: figures[full] for name, full in FIGURES.items()}
+
+
+def _joined(parts: list[dict[str, Floats]]) -> dict[str, Floats]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in FIGURES}
+
+
+def _same_people(first: Record, second: Record) -> bool:
+    return first["drawn"]["unseen"] == second["drawn"]["unseen"]
