@@ -65,6 +65,15 @@ VARIANTS = {
     "gabn": {"plugins": ["gabn_plugin"], "gabn": {
         "classifier_width": 4, "map_side": 14, "start": 0.0, "rectangles": 3,
     }},
+    # The partition and the map come before epoch 2, within the steps that are compared.
+    "contrast": {
+        "plugins": ["invreg_plugin", "gabn_plugin"],
+        "invreg": {"stages": (2,), "weight": 0.0, "objective": "rex"},
+        "gabn": {
+            "erasing": "contrast", "confidence": False, "adversarial": False,
+            "contrast": {"start": 0.5, "gate": 0.0, "maps": 4},
+        },
+    },
 }  # fmt: skip
 
 
