@@ -144,6 +144,7 @@ def lead(name: str, title: str, module: str, block: Mapping[str, Any], **learnin
 
 ONCE, THRICE = {"stages": [3]}, {"stages": [1, 3, 5]}
 SESSION, TABLE = {"groups": "session"}, {"groups": "table"}
+REX_SESSION, REX_TABLE = ({"weight": 0.05, **groups} for groups in (SESSION, TABLE))
 LEADS = (
     *PLAIN,
     lead("lead_dro_groups", "group-DRO, true groups", "group_dro", TABLE),
@@ -152,10 +153,10 @@ LEADS = (
         "lead_dro_shuffled", "group-DRO, shuffled partition", "group_dro", SESSION,
         **ONCE, **SHUFFLED,
     ),
-    lead("lead_rex_groups", "margin-free REx, true groups", "margin_free_rex", TABLE),
-    lead("lead_rex_learned", "margin-free REx, learned", "margin_free_rex", SESSION, **THRICE),
+    lead("lead_rex_groups", "margin-free REx, true groups", "margin_free_rex", REX_TABLE),
+    lead("lead_rex_learned", "margin-free REx, learned", "margin_free_rex", REX_SESSION, **THRICE),
     lead(
-        "lead_rex_shuffled", "margin-free REx, shuffled", "margin_free_rex", SESSION,
+        "lead_rex_shuffled", "margin-free REx, shuffled", "margin_free_rex", REX_SESSION,
         **THRICE, **SHUFFLED,
     ),
     *AA_ROWS,
