@@ -8,7 +8,7 @@ other settings are refused from then on, or let in and shown as such.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from arcface_fair.benchmark.folder import Record
@@ -39,6 +39,11 @@ def open_test(
             again = [*before["again"], {"digest": before["digest"], "date": now}]
             result[name] = {**before, "digest": digest, "again": again}
     return result
+
+
+def really_opened(opened: Mapping[str, Record], tested: Collection[str]) -> dict[str, Record]:
+    """``opened`` without rows whose runs never came to an end. tested: settings with test runs."""
+    return {n: e for n, e in opened.items() if e["digest"] in tested or e["again"]}
 
 
 def check_seeds(

@@ -55,7 +55,7 @@ def page(results: Results) -> str:
     ]
     for suite in results.content["suites"]:
         tables = [summarise(results, suite, split) for split in SPLITS]
-        parts += _suite(results, suite, [each for each in tables if each.lines])
+        parts += _suite(results, suite, [each for each in tables if _worth_a_look(results, each)])
     parts.append(colophon(results))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -63,6 +63,18 @@ def page(results: Results) -> str:
         f"<title>What the methods are worth</title><style>{STYLE}{EXTRA_STYLE}</style></head>"
         f"<body><main>{''.join(parts)}</main></body></html>\n"
     )
+
+
+def _worth_a_look(results: Results, each: Table) -> bool:
+    """Whether the table has rows of its own, not only some that other tables share."""
+    shared = [n for s, names in results.content["suites"].items() if s != each.suite for n in names]
+    runs = {key for name in shared for key in _keys(results, name, each.split)}
+    own = [ln for ln in each.lines if not runs.issuperset(_keys(results, ln.name, each.split))]
+    return bool(own) or (each.suite == "main" and bool(each.lines))
+
+
+def _keys(results: Results, name: str, split: str) -> list[str]:
+    return list(results.rows.get(name, {}).get("runs", {}).get(split, {}).values())
 
 
 def _suite(results: Results, suite: str, tables: list[Table]) -> list[str]:
@@ -82,8 +94,10 @@ def _suite(results: Results, suite: str, tables: list[Table]) -> list[str]:
 
 def _table(results: Results, each: Table) -> str:
     parts = [said(remarks(each))]
-    for _, lines in groupby(each.lines, key=lambda line: line.baseline):
-        parts.append(_block(results, each, list(lines)))
+    for _, group in groupby(each.lines, key=lambda line: line.baseline):
+        lines = list(group)
+        if any(line.name != line.ceiling for line in lines):
+            parts.append(_block(results, each, lines))
     facts = traces_table(each.lines)
     if facts:
         parts.append(
@@ -160,26 +174,28 @@ def _in_words(lines: list[Line]) -> str:
 
 
 def _against_controls(results: Results, split: str, lines: list[Line]) -> str:
-    people = results.content.get("bootstrap", {}).get(split, {})
+    people = results.content.get("bootstrap", {}).get(split, {}).get("rows", {})
     rows = []
     for line in lines:
         for name, found in line.controls.items():
             if not found:
                 continue
-            drawn = people.get("rows", {}).get(line.name, {}).get(name, {})
-            cells = _changes(found) + [_drawn(drawn.get(k)) for k in ("mean", "worst")]
+            drawn = people.get(line.name, {}).get(name, {})
+            cells = _changes(found)
+            if people:
+                cells += [_drawn(drawn.get(k)) for k in ("mean", "worst")]
             rows.append((f"{line.name} minus {name}", cells))
-        drawn = people.get("rows", {}).get(line.name, {}).get(line.baseline)
+        drawn = people.get(line.name, {}).get(line.baseline)
         if drawn and line.against_baseline:
             cells = _changes(line.against_baseline) + [_drawn(drawn[k]) for k in ("mean", "worst")]
             rows.append((f"{line.name} minus {line.baseline}", cells))
     if not rows:
         return ""
-    heads = ["difference", *COMPARED.values(), "people: mean", "people: worst"]
-    caption = (
-        "Methods against their controls, paired by seed, points with 95 % t-intervals; people: "
-        "intervals of a bootstrap over the unseen people, networks held fixed"
-    )
+    heads = ["difference", *COMPARED.values()]
+    caption = "Methods against their controls, paired by seed, points with 95 % t-intervals"
+    if people:
+        heads += ["people: mean", "people: worst"]
+        caption += "; people: bootstrap over the unseen people, networks held fixed"
     return table(caption, heads, rows)
 
 

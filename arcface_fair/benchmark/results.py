@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from arcface_fair.benchmark.folder import Folder, Record, read_json
-from arcface_fair.benchmark.plan import FORMAT, PROTOCOL, SEEDS, resolve, runs_of
+from arcface_fair.benchmark.opening import merged_openings
+from arcface_fair.benchmark.plan import FORMAT, PROTOCOL, SEEDS, Run, resolve
 from arcface_fair.benchmark.provenance import made
-from arcface_fair.benchmark.rows import Row
-from arcface_fair.benchmark.suites import with_companions
+from arcface_fair.benchmark.suites import all_rows, suites
 from arcface_fair.data.atomic import atomic_files
 from arcface_fair.errors import UserError
 
@@ -57,9 +56,18 @@ class Results:
         """One figure of a row by seed."""
         return {seed: found[name] for seed, found in self.figures(row, split).items()}
 
-    def rows_of(self, suite: str, split: str) -> list[str]:
-        """Names of the suite's rows that have runs of the split, in order."""
-        return [n for n in self.content["suites"].get(suite, ()) if self.records(n, split)]
+    def suite(self, name: str) -> list[str]:
+        """Names of the suite's rows, in order. Raises UserError for an unknown suite."""
+        known = self.content["suites"]
+        if name not in known:
+            raise UserError(
+                f"the results hold no suite {name!r}; known: {', '.join(known)}; name one of these"
+            )
+        return known[name]
+
+    def digests(self, split: str) -> set[str]:
+        """Settings that have runs of the split."""
+        return {row["digest"] for row in self.rows.values() if row["runs"].get(split)}
 
 
 def figures_of(run: Record) -> Figures:
@@ -71,32 +79,31 @@ def figures_of(run: Record) -> Figures:
     return {name: math.nan if value is None else float(value) for name, value in found.items()}
 
 
-def gather(
-    folder: Folder, suites: Mapping[str, Iterable[Row]], seeds: Mapping[str, Iterable[int]]
-) -> Results:
-    """Everything that the folder holds of the rows of ``suites`` and of rows beside which they
-    stand: baseline, ceiling, controls. seeds: looked for, by split.
-    """
+def gather(folder: Folder) -> Results:
+    """Everything that the folder holds: every row of every suite that has a finished run."""
     records = folder.records()
+    seeds = seeds_present(folder)
     rows: dict[str, Record] = {}
     used: dict[str, Record] = {}
-    for row in with_companions(row for rows_ in suites.values() for row in rows_):
+    for row in all_rows().values():
         settings = resolve(row)
         keys: dict[str, dict[str, str]] = {}
         for split, wanted in seeds.items():
-            for seed, run in runs_of([row], wanted, split)[row.name].items():
-                if run.key in records:
-                    keys.setdefault(split, {})[str(seed)] = run.key
-                    used[run.key] = _without_common(records[run.key])
-        rows[row.name] = {
-            **{k: v for k, v in asdict(row).items() if k != "name"},
-            "digest": settings.digest, "decisive": settings.decisive, "runs": keys,
-        }  # fmt: skip
+            for seed in wanted:
+                key = Run(settings, seed, split).key
+                if key in records:
+                    keys.setdefault(split, {})[str(seed)] = key
+                    used[key] = _without_common(records[key])
+        if keys:
+            told = {k: v for k, v in asdict(row).items() if k != "name"}
+            known = {"digest": settings.digest, "decisive": settings.decisive, "runs": keys}
+            rows[row.name] = {**told, **known}
+    names = {name: [row.name for row in rows_] for name, rows_ in suites().items()}
+    opened = folder.state()["opened"]
     return Results(
         {
-            "format": FORMAT, "made": made(), "protocol": PROTOCOL,
-            "suites": {name: [row.name for row in rows_] for name, rows_ in suites.items()},
-            "opened": folder.state()["opened"], "rows": rows, "runs": used,
+            "format": FORMAT, "made": made(), "protocol": PROTOCOL, "suites": names,
+            "opened": opened, "rows": rows, "runs": used,
         }
     )  # fmt: skip
 
@@ -146,11 +153,11 @@ def merge(new: Results, old: Results) -> Results:
     for row in rows.values():
         for keys in row["runs"].values():
             runs |= {key: old.runs[key] for key in keys.values() if key not in runs}
-    suites = {**old.content["suites"], **content["suites"]}
-    opened = {**old.opened, **new.opened}
+    names = {**old.content["suites"], **content["suites"]}
+    opened = merged_openings(new.opened, old.opened)
     extra = {k: v for k, v in old.content.items() if k not in content}
     return Results(
-        {**extra, **content, "rows": rows, "runs": runs, "suites": suites, "opened": opened}
+        {**extra, **content, "rows": rows, "runs": runs, "suites": names, "opened": opened}
     )
 
 

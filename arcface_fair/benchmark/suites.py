@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
 from functools import cache
 
 from arcface_fair.benchmark.rows import MAIN, Row, world_rows
@@ -24,18 +23,6 @@ def suites() -> dict[str, tuple[Row, ...]]:
 def all_rows() -> dict[str, Row]:
     """Every row by name."""
     return {row.name: row for rows in suites().values() for row in rows}
-
-
-def with_companions(rows: Iterable[Row]) -> list[Row]:
-    """``rows``, then their baselines, ceilings and controls, each once."""
-    found = {row.name: row for row in rows}
-    known = all_rows()
-    for row in list(found.values()):
-        beside = [other for other in known.values() if other.control_of == row.name]
-        named = [known[name] for name in (row.baseline, row.ceiling) if name in known]
-        for other in (*named, *beside):
-            found.setdefault(other.name, other)
-    return list(found.values())
 
 
 TITLES = {

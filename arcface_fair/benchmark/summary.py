@@ -7,6 +7,7 @@ from its partner's is not paired, and that is said.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,11 +59,16 @@ class Table:
         return next((line for line in self.lines if line.name == name), None)
 
 
-def summarise(results: Results, suite: str, split: str) -> Table:
-    """The table of ``suite``; rows without a run of ``split`` are left out."""
+def summarise(
+    results: Results, suite: str, split: str, names: Sequence[str] | None = None
+) -> Table:
+    """The table of ``suite``, or of the rows ``names``; rows without a run are left out.
+
+    Raises UserError for a suite that the results do not know.
+    """
     remarks: list[str] = []
-    names = results.rows_of(suite, split)
-    lines = [_line(results, name, split, remarks) for name in names]
+    wanted = results.suite(suite) if names is None else names
+    lines = [_line(results, n, split, remarks) for n in wanted if results.records(n, split)]
     return Table(suite, split, lines, list(dict.fromkeys(remarks)))
 
 

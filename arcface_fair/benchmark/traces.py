@@ -37,7 +37,7 @@ def _partitions(output: Path) -> dict[str, Any]:
         names = [name for name in ALWAYS if name in told] + others
         stages[str(stage.number)] = {
             "sizes": stage.sizes,
-            "follows": {name: _finite(told[name]) for name in names},
+            "follows": {name: finite(told[name]) for name in names},
         }
     return stages
 
@@ -55,10 +55,11 @@ def _contrast(path: Path) -> dict[str, Any]:
                 found["sizes"] = np.bincount(known).tolist() if known.size else []
             elif value.dtype.kind in "biuf" and value.size <= 8:
                 found[name] = value.tolist()
-    return _finite(found)
+    return finite(found)
 
 
-def _finite(found: dict[str, Any]) -> dict[str, Any]:
+def finite(found: dict[str, Any]) -> dict[str, Any]:
+    """The same figures with None for what is no number (JSON has no NaN)."""
     return {
         name: None if isinstance(value, float) and not np.isfinite(value) else value
         for name, value in found.items()

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from arcface_fair.cli._benchmark import add_intervals, diagnose_all, list_suites, make_missing
 from arcface_fair.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--redo", action="store_true", help="make finished runs of these rows again"
     )
+    parser.add_argument("--diagnose", action="store_true", help="diagnose finished runs anew")
     parser.add_argument("--no-runs", action="store_true", help="only show what is there")
     parser.add_argument("--list", action="store_true", help="name suites, rows and their cost")
     parser.add_argument(
@@ -64,15 +67,16 @@ def run(args: argparse.Namespace) -> int:
 
     if args.source:
         results = read_results(args.source)
-        _show(results, args.suites or list(results.content["suites"]), results.splits)
+        suites = {name: results.suite(name) for name in args.suites or results.content["suites"]}
+        _show(results, suites, results.splits)
         _write_page(results, args)
         return 0
-    suites = chosen_suites(args)
+    chosen = chosen_suites(args)
     seeds = chosen_seeds(args)
     if args.list:
-        _list(suites, seeds, args)
+        list_suites(chosen, seeds, args.split, args.folder)
         return 0
-    return _benchmark(suites, seeds, args)
+    return _benchmark(chosen, seeds, args)
 
 
 def chosen_suites(args: argparse.Namespace) -> dict[str, tuple[Row, ...]]:
@@ -133,99 +137,50 @@ def _benchmark(
     if not args.no_runs:
         if args.split == "test":
             _open(folder, runs, args)
-        failures = _make(folder, runs, jobs, args)
-    results = _results(folder, suites, args)
-    _show(results, list(suites), [args.split])
+        failures = make_missing(folder, runs, jobs, args.redo)
+    if args.diagnose:
+        diagnose_all(folder, [run.key for each in runs.values() for run in each.values()])
+    results = _results(folder, args)
+    names = {suite: [row.name for row in rows_] for suite, rows_ in suites.items()}
+    _show(results, names, [args.split])
     _write(results, args)
     return 2 if failures else 0
 
 
 def _open(folder: Folder, runs: dict[str, dict[int, Run]], args: argparse.Namespace) -> None:
-    from arcface_fair.benchmark.opening import merged_openings, open_test
+    """Writes down which test rows are opened, or refuses."""
+    from arcface_fair.benchmark.opening import merged_openings, open_test, really_opened
     from arcface_fair.benchmark.results import read_results
 
     state = folder.state()
-    written = read_results(args.json).opened if args.json and args.json.is_file() else {}
+    tested = {r["settings"] for r in folder.records().values() if r["split"] == "test"}
+    known = really_opened(state["opened"], tested)
+    if args.json and args.json.is_file():
+        written = read_results(args.json)
+        known = merged_openings(known, really_opened(written.opened, written.digests("test")))
     digests = {name: next(iter(each.values())).settings.digest for name, each in runs.items()}
-    opened = open_test(merged_openings(state["opened"], written), digests, args.reopen)
-    folder.write_state({**state, "opened": opened})
+    folder.write_state({**state, "opened": open_test(known, digests, args.reopen)})
 
 
-def _make(
-    folder: Folder, runs: dict[str, dict[int, Run]], jobs: int, args: argparse.Namespace
-) -> list[Failure]:
-    from tqdm import tqdm
+def _results(folder: Folder, args: argparse.Namespace) -> Results:
+    """What the folder and the file hold, with what was asked to be computed."""
+    from arcface_fair.benchmark.results import gather, merge, read_results
 
-    from arcface_fair.benchmark.cost import expected_s, measured_s, total_s
-    from arcface_fair.benchmark.runner import make, missing
-
-    wanted = {run.key: run for each in runs.values() for run in each.values()}
-    names = {run.key: (name, seed) for name, each in runs.items() for seed, run in each.items()}
-    if args.redo:
-        for key in wanted:
-            folder.run_file(key).unlink(missing_ok=True)
-    measured = measured_s(folder.records().values())
-    left = missing(folder, wanted.values())
-    print(
-        f"{len(wanted)} runs, {len(wanted) - len(left)} of them finished before; about "
-        f"{total_s(left, measured) / 60:.0f} CPU minutes, {jobs} at a time, in {folder.path}",
-        flush=True,
-    )
-    total = max(total_s(left, measured), 1.0)
-    form = "{l_bar}{bar}| {postfix} {elapsed}<{remaining}"
-    failures: list[Failure] = []
-    with tqdm(total=total, bar_format=form, disable=not left) as bar:
-
-        def told(run: Run, text: str) -> None:
-            name, seed = names[run.key]
-            bar.write(f"{name}, seed {seed}: {text}")
-            bar.update(min(expected_s(run.settings, measured), total - bar.n))
-            done = sum(folder.finished(key) for key in wanted)
-            bar.set_postfix_str(f"{done} of {len(wanted)} runs")
-
-        try:
-            failures = make(
-                folder, left, jobs,
-                on_done=lambda run: told(run, _one_run(folder, run)),
-                on_failed=lambda run, failure: told(run, f"failed: {failure.said}"),
-            )  # fmt: skip
-        except KeyboardInterrupt:
-            done = sum(folder.finished(key) for key in wanted)
-            bar.write(f"{done} of {len(wanted)} runs are finished; the same command goes on")
-            raise
-    for failure in failures:
-        name, seed = names[failure.key]
-        print(f"failed: {name}, seed {seed}: {failure.said} ({folder.log_file(failure.key)})")
-    return failures
-
-
-def _one_run(folder: Folder, run: Run) -> str:
-    record: dict[str, Any] = folder.record(run.key) or {}
-    measured, seconds = record["measured"], record["cost"]["train_cpu_s"]
-    return (
-        f"mean {100 * measured['mean']:.2f}, worst {100 * measured['worst']:.2f} "
-        f"({seconds:.0f} CPU s)"
-    )
-
-
-def _results(
-    folder: Folder, suites: dict[str, tuple[Row, ...]], args: argparse.Namespace
-) -> Results:
-    from arcface_fair.benchmark.results import gather, merge, read_results, seeds_present
-
-    results = gather(folder, suites, seeds_present(folder))
+    results = gather(folder)
     if args.json and args.json.is_file():
         results = merge(results, read_results(args.json))
+    if args.bootstrap is not None:
+        add_intervals(results, folder, args.split, args.bootstrap)
     return results
 
 
-def _show(results: Results, suites: list[str], splits: list[str]) -> None:
+def _show(results: Results, suites: Mapping[str, Sequence[str]], splits: list[str]) -> None:
     from arcface_fair.benchmark.summary import summarise
     from arcface_fair.benchmark.text import table_text
 
-    for suite in suites:
+    for suite, names in suites.items():
         for split in splits:
-            table = summarise(results, suite, split)
+            table = summarise(results, suite, split, names)
             if table.lines:
                 print(f"\n{table_text(table)}")
 
@@ -244,21 +199,3 @@ def _write_page(results: Results, args: argparse.Namespace) -> None:
         from arcface_fair.benchmark.page import write_page
 
         print(f"wrote {write_page(results, args.page)}")
-
-
-def _list(suites: dict[str, tuple[Row, ...]], seeds: list[int], args: argparse.Namespace) -> None:
-    from arcface_fair.benchmark.cost import expected_s, measured_s, total_s
-    from arcface_fair.benchmark.folder import Folder
-    from arcface_fair.benchmark.plan import resolve, runs_of
-
-    here = (args.folder / "benchmark.json").is_file()
-    measured = measured_s(Folder(args.folder).records().values()) if here else {}
-    for suite, rows in suites.items():
-        each = runs_of(rows, seeds, args.split)
-        runs = [run for by_seed in each.values() for run in by_seed.values()]
-        count, minutes = len({run.key for run in runs}), total_s(runs, measured) / 60
-        print(f"\n{suite}: {len(rows)} rows, {count} runs, about {minutes:.0f} CPU minutes")
-        for row in rows:
-            control = f" (control of {row.control_of})" if row.control_of else ""
-            seconds = expected_s(resolve(row), measured)
-            print(f"  {row.name:<28} {seconds:5.0f} s  {row.title}{control}")
