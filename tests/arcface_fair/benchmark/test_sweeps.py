@@ -123,3 +123,10 @@ def test_a_papers_row_has_its_config_for_real_data(name):
 
 def test_no_other_config_is_named_for_real_data():
     assert set(REAL_DATA) == set(PAPERS) - set(DRAWN_ONLY)
+
+
+def test_the_papers_own_row_is_one_run_under_every_tables_name():
+    (paper,) = settings_of("ms1mv3_r50_invreg", {})
+    names = ("table8_k2", "table9_p3", "figure6_lambda_005", "linv_paper_irmv1")
+    assert [settings_of(f"invreg_{name}", {}) for name in names] == [[paper]] * 4
+    assert (paper.objective, paper.penalty, paper.weight) == ("paper", "irmv1", 0.05)
