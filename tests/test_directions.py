@@ -33,7 +33,7 @@ ALLOWED = {
     "session": {"errors", "hooks", "penalties", "plugins", "settings", "config"},
     "partitions": {"checkpoint", "data", "errors", "evaluation", "export"},
     "benchmark": {
-        "checkpoint", "config", "data", "errors", "evaluation", "export", "maps", "partitions",
+        "checkpoint", "config", "data", "errors", "evaluation", "export", "partitions", "saves",
         "trainer",
     },
     "second_order": set(),

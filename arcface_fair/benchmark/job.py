@@ -32,6 +32,7 @@ from arcface_fair.benchmark.worlds import drawn, fingerprint, locked
 from arcface_fair.data.synthetic import World
 from arcface_fair.errors import UserError
 
+CENTRES = "state_dict_softmax_fc"
 LOSS = re.compile(r"epoch (\d+) loss ([-+.\deinfa]+)")
 
 
@@ -148,6 +149,7 @@ def _judge(folder: Folder, key: str, world: World, unseen: Path, output: Path) -
 def _keep(output: Path, kept: Path) -> None:
     """model.pt, the class centres, config and what plugins wrote; the rest goes."""
     from arcface_fair.checkpoint import checkpoint_path, read_state, write_atomically
+    from arcface_fair.saves import UPSTREAM_KEYS
 
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
@@ -156,8 +158,9 @@ def _keep(output: Path, kept: Path) -> None:
     for name in ("partitions", "gabn"):
         if (output / name).is_dir():
             shutil.copytree(output / name, kept / name)
-    centres = read_state(checkpoint_path(output, 0))["state_dict_softmax_fc"]["weight"]
-    write_atomically({"state_dict_softmax_fc": {"weight": centres}}, checkpoint_path(kept, 0))
+    state = read_state(checkpoint_path(output, 0))
+    state = {k: state[k] if k in ("epoch", "global_step", CENTRES) else {} for k in UPSTREAM_KEYS}
+    write_atomically(state, checkpoint_path(kept, 0))
 
 
 def diagnose(folder: Folder, key: str, again: bool = False) -> bool:

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from arcface_fair.benchmark.rows import CONTROL, Row
@@ -40,7 +40,7 @@ class Settings:
     @cached_property
     def decisive(self) -> dict[str, Any]:
         """What differs from the defaults, for the digest and to be looked at."""
-        base = _plain(load_config("base"))
+        base = _loaded("base")
         config = {k: v for k, v in self.config.items() if k not in COSMETIC and v != base.get(k)}
         return {"config": config, "world": world_settings(self.world)}
 
@@ -76,7 +76,7 @@ class Run:
 
 def resolve(row: Row) -> Settings:
     """The settings of a row. Raises UserError for an unknown config or world."""
-    config = merged(_plain(load_config(row.config)), row.changes)
+    config = merged(_loaded(row.config), row.changes)
     return Settings(_plain(config), named_world(row.world))
 
 
@@ -126,6 +126,12 @@ def digest(value: Any) -> str:
     """16 hex digits of anything that JSON can hold."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _loaded(name: str) -> Mapping[str, Any]:
+    """A shipped config, read once; never changed."""
+    return _plain(load_config(name))
 
 
 def _plain(value: Any) -> Any:
