@@ -51,8 +51,9 @@ def paint(person: Person, context: Context, shapes: Shapes, lamp: float) -> np.n
     canvas.fill(CLOTHES_COLOURS[dye], fixed(wardrobe.clothes(collar)))
     _paint_face(canvas, shapes, person, lamp, context.get("makeup", "none"))
     _paint_worn(canvas, shapes, context, skin)
-    if (stickers := context.get("stickers", "none")) != "none":
-        paint_stickers(canvas.image, stickers, shapes, BITS)
+    if "stickers" in shapes:
+        rims, faces = shapes["sticker_rims"], shapes["stickers"]
+        paint_stickers(canvas.image, context["stickers"], rims, faces, BITS)
     return canvas.image
 
 

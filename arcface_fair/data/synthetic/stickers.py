@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Stickers: an optional part of the context whose look is a word and whose places are not.
 
-A word is ``shape_colour_rim``; where the stickers lie and how they are turned is drawn anew for
-every photograph, over the whole picture, the face included. They are of coloured film, so that
-they hide little of a face.
+A word is ``shape_colour_rim``. For every photograph half of twelve places all over the picture,
+four of them on the face, are drawn anew, and so are a shift and a turn of every sticker.
 """
 
 from __future__ import annotations
@@ -35,10 +34,15 @@ RIMS: dict[str, tuple[int, int, int]] = {
 }
 STICKERS = ("none", *(f"{s}_{c}_{r}" for s in SHAPES for c in COLOURS for r in RIMS))
 STICKERS_SHARE = 0.95  # of the fresh draws; the others have none
-OPACITY = 0.65  # so that the person shows through
-COUNT = 3  # copies in one picture
-RADIUS = 13.0  # pixels of the image, without the rim
-_RIM = 3.2  # pixels
+# Pixels of the image: forehead, cheeks and chin, then hair, walls and shoulders.
+PLACES = np.array(
+    [(56, 33), (32, 77), (80, 77), (56, 105), (34, 13), (78, 13),
+     (11, 12), (101, 12), (9, 50), (103, 50), (14, 99), (98, 99)], float
+)  # fmt: skip
+COUNT = 6  # copies in one picture
+SHIFT = 4.0  # pixels that a sticker may be off its place, in x and in y
+RADIUS = 7.5  # pixels, without the rim
+_RIM = 2.0  # pixels
 
 
 def _drawn(shape: str) -> np.ndarray:
@@ -76,27 +80,23 @@ def outline(shape: str) -> np.ndarray:
 
 
 def sticker_shapes(word: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Rims and faces of all copies on the image, pixels, [n, 2] each, at fresh places."""
-    places = rng.uniform(4, 108, (COUNT, 2))
-    turns = rng.uniform(-0.6, 0.6, COUNT)
+    """Rims and faces of all copies, [COUNT, n, 2] pixels of the image; nothing for ``none``."""
+    places = rng.permutation(PLACES)[:COUNT] + rng.uniform(-SHIFT, SHIFT, (COUNT, 2))
+    turns = np.exp(1j * rng.uniform(-0.6, 0.6, (COUNT, 1)))
     if word == "none":
         return {}
     edge = outline(word.split("_")[0])
-    shapes = {}
-    for i, (place, turn) in enumerate(zip(places, turns, strict=True)):
-        c, s = np.cos(turn), np.sin(turn)
-        turned = edge @ np.array([(c, s), (-s, c)])
-        for name, radius in (("rim", RADIUS + _RIM), ("face", RADIUS)):
-            shapes[f"sticker_{name}{i}"] = place + radius * turned
-    return shapes
+    turned = turns * (edge[:, 0] + 1j * edge[:, 1])
+    flat = np.stack([turned.real, turned.imag], axis=-1)
+    radii = {"sticker_rims": RADIUS + _RIM, "stickers": RADIUS}
+    return {name: places[:, None] + radius * flat for name, radius in radii.items()}
 
 
-def paint_stickers(image: np.ndarray, word: str, shapes: dict[str, np.ndarray], bits: int) -> None:
-    """Lays the stickers of one word over a canvas, in place; ``shapes`` in fixed point."""
-    _, colour, rim = word.split("_")
-    layer = image.copy()
-    for name, shape in shapes.items():
-        if name.startswith("sticker_"):
-            paint = RIMS[rim] if "rim" in name else COLOURS[colour]
-            cv2.fillPoly(layer, [shape], paint, cv2.LINE_AA, bits)
-    cv2.addWeighted(layer, OPACITY, image, 1 - OPACITY, 0.0, dst=image)
+def paint_stickers(
+    image: np.ndarray, word: str, rims: np.ndarray, faces: np.ndarray, bits: int
+) -> None:
+    """Lays the stickers of one word over a canvas, in place; shapes in fixed point."""
+    _, colour, edge = word.split("_")
+    for rim, face in zip(rims, faces, strict=True):  # one by one: a later one lies on top
+        cv2.fillPoly(image, [rim], RIMS[edge], cv2.LINE_AA, bits)
+        cv2.fillPoly(image, [face], COLOURS[colour], cv2.LINE_AA, bits)

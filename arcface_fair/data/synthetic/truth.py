@@ -34,8 +34,8 @@ def context_change(world: World, people: int = 64, seed: int = 0) -> np.ndarray:
 
     |difference| of two pictures, averaged over the three channels and over ``people`` per group
     of unseen people (split ``validation``), one photograph each. Every group weighs the same.
-    Read-only, since it is kept. A world that confounds nothing gives zeros; stickers lie
-    anywhere, so their map is nearly flat: there is no place to find.
+    Read-only, since it is kept. A world that confounds nothing gives zeros. Stickers lie on half
+    of their twelve places in a picture, so their map tells where they may be.
     """
     unseen = world.held_out("validation", people, 1)
     total = np.zeros((SIZE, SIZE), np.float32)
@@ -68,7 +68,7 @@ def outside_face() -> np.ndarray:
     """Everything outside an ellipse about the inner face, bool [112, 112].
 
     A second label for worlds whose context is hair, band, clothes and background: it needs no
-    drawing. For face paint and glasses it is wrong, for stickers it says nothing.
+    drawing. For face paint and glasses it is wrong, for stickers half right.
     """
     y, x = np.mgrid[:SIZE, :SIZE] + 0.5
     across, down = (x - FACE_CENTRE[0]) / FACE_RADII[0], (y - FACE_CENTRE[1]) / FACE_RADII[1]
