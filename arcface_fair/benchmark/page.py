@@ -12,7 +12,7 @@ from arcface_fair.benchmark.colophon import colophon, warnings
 from arcface_fair.benchmark.results import Results
 from arcface_fair.benchmark.statistics import Paired
 from arcface_fair.benchmark.suites import TITLES
-from arcface_fair.benchmark.summary import Differences, Line, Table, summarise
+from arcface_fair.benchmark.summary import Differences, Line, Table, has_own_rows, summarise
 from arcface_fair.benchmark.text import percent
 from arcface_fair.benchmark.traces_page import traces_table
 from arcface_fair.benchmark.verdicts import remarks, verdicts
@@ -55,7 +55,7 @@ def page(results: Results) -> str:
     ]
     for suite in results.content["suites"]:
         tables = [summarise(results, suite, split) for split in SPLITS]
-        parts += _suite(results, suite, [each for each in tables if _worth_a_look(results, each)])
+        parts += _suite(results, suite, [each for each in tables if has_own_rows(results, each)])
     parts.append(colophon(results))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -63,18 +63,6 @@ def page(results: Results) -> str:
         f"<title>What the methods are worth</title><style>{STYLE}{EXTRA_STYLE}</style></head>"
         f"<body><main>{''.join(parts)}</main></body></html>\n"
     )
-
-
-def _worth_a_look(results: Results, each: Table) -> bool:
-    """Whether the table has rows of its own, not only some that other tables share."""
-    shared = [n for s, names in results.content["suites"].items() if s != each.suite for n in names]
-    runs = {key for name in shared for key in _keys(results, name, each.split)}
-    own = [ln for ln in each.lines if not runs.issuperset(_keys(results, ln.name, each.split))]
-    return bool(own) or (each.suite == "main" and bool(each.lines))
-
-
-def _keys(results: Results, name: str, split: str) -> list[str]:
-    return list(results.rows.get(name, {}).get("runs", {}).get(split, {}).values())
 
 
 def _suite(results: Results, suite: str, tables: list[Table]) -> list[str]:

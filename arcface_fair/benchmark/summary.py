@@ -72,6 +72,21 @@ def summarise(
     return Table(suite, split, lines, list(dict.fromkeys(remarks)))
 
 
+def has_own_rows(results: Results, table: Table) -> bool:
+    """Whether runs are shown that no other table shows; the main table counts as soon as it has."""
+
+    def runs(name: str) -> set[str]:
+        row = results.rows.get(name, {"runs": {}})
+        return set(row["runs"].get(table.split, {}).values())
+
+    others = {
+        n for s, names in results.content["suites"].items() if s != table.suite for n in names
+    }
+    shared = set().union(*(runs(name) for name in others))
+    shown = set().union(*(runs(line.name) for line in table.lines))
+    return bool(shown - shared) or (table.suite == "main" and bool(shown))
+
+
 def _line(results: Results, name: str, split: str, remarks: list[str]) -> Line:
     row = results.rows[name]
     by_seed = results.figures(name, split)

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if args.source:
         results = read_results(args.source)
         suites = {name: results.suite(name) for name in args.suites or results.content["suites"]}
-        _show(results, suites, results.splits)
+        _show(results, suites, results.splits, everything=bool(args.suites))
         _write_page(results, args)
         return 0
     chosen = chosen_suites(args)
@@ -174,23 +174,30 @@ def _results(folder: Folder, args: argparse.Namespace) -> Results:
     return results
 
 
-def _show(results: Results, suites: Mapping[str, Sequence[str]], splits: list[str]) -> None:
-    from arcface_fair.benchmark.summary import summarise
+def _show(
+    results: Results,
+    suites: Mapping[str, Sequence[str]],
+    splits: list[str],
+    everything: bool = True,
+) -> None:
+    """Prints tables; without ``everything`` those that only repeat others are left out."""
+    from arcface_fair.benchmark.summary import has_own_rows, summarise
     from arcface_fair.benchmark.text import table_text
 
     for suite, names in suites.items():
         for split in splits:
             table = summarise(results, suite, split, names)
-            if table.lines:
+            if table.lines and (everything or has_own_rows(results, table)):
                 print(f"\n{table_text(table)}")
 
 
 def _write(results: Results, args: argparse.Namespace) -> None:
-    from arcface_fair.benchmark.results import write_results
+    from arcface_fair.benchmark.results import read_results, write_results
 
     if args.json:
         write_results(results, args.json)
         print(f"wrote {args.json}")
+        results = read_results(args.json)
     _write_page(results, args)
 
 

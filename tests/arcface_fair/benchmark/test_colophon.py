@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""Colophon: commits, versions, people, pairs and cost of what is shown."""
+
+from arcface_fair.benchmark.colophon import colophon, warnings
+from arcface_fair.benchmark.results import gather
+from tests.benchmark_stubs import a_benchmark
+
+
+def test_colophon_names_commit_versions_cost_and_protocol(tmp_path):
+    text = colophon(gather(a_benchmark(tmp_path / "b")))
+    for part in ("commit c0ffee", "40, 0.3 CPU hours", "torch", "80 unseen people per group",
+                 "20,000 impostor pairs", "the three sets of people are disjoint"):  # fmt: skip
+        assert part in text
+
+
+def test_settings_of_every_row_that_ran_are_there(tmp_path):
+    text = colophon(gather(a_benchmark(tmp_path / "b")))
+    assert "contrast_rolled" in text
+    assert "rolled" in text
+    assert "in world confounded:control" in text
+
+
+def test_clean_results_need_no_warning(tmp_path):
+    assert warnings(gather(a_benchmark(tmp_path / "b"))) == []
