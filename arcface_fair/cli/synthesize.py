@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--world",
         default="confounded",
         help="confounded (default), control (same people, nothing planted), weak, weaker, "
-        "glasses, makeup, scattered (stickers anywhere), alike (all groups), minority_small, "
-        "minority_large",
+        "glasses, makeup, scattered (stickers in changing places), alike (all groups), "
+        "minority_small, minority_large",
     )
     parser.add_argument("--seed", type=int, help="people, context and camera (default 0)")
     parser.add_argument("--identities", type=int, help="people to train on (default 320)")
