@@ -10,6 +10,7 @@ import pytest
 
 from arcface_fair.benchmark import runner
 from arcface_fair.benchmark.folder import Folder, write_json
+from arcface_fair.benchmark.results import read_results
 from arcface_fair.cli import main
 from tests.benchmark_stubs import a_benchmark, put, record, run_of, stub_command
 
@@ -196,3 +197,25 @@ def test_script_of_the_checkout_is_the_same_command(monkeypatch, capsys, tmp_pat
         runpy.run_path(str(path), run_name="__main__")
     assert ended.value.code == 0
     assert "main: 16 rows" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_quick_form_finds_the_gap_and_what_closes_it(tmp_path):
+    """Loose bounds, on two seeds; the full table is what counts."""
+    results = tmp_path / "r.json"
+    assert benchmark(tmp_path / "quick", "--quick", "--json", results) == 0
+    found = read_results(results)
+
+    def gain(row, other, figure):
+        a, b = (found.figure(name, "validation", figure) for name in (row, other))
+        return 100 * (sum(a.values()) - sum(b.values())) / 2
+
+    assert gain("ceiling", "arcface", "worst") >= 8
+    assert gain("contrast", "arcface", "mean") >= 2
+    assert gain("contrast", "arcface", "worst") >= 4
+    assert gain("contrast", "contrast_rolled", "mean") >= 4
+    for record_ in found.records("contrast", "validation").values():
+        assert record_["traces"]["contrast"]["acts"]
+        assert record_["traces"]["contrast"]["gap_difference"] >= 0.15
+        assert record_["diagnosis"]["map"]["auc_context"] >= 0.65
