@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Where the easy subset looks and the others do not.
 
-    g = max over channels |d pmax / d x|, averaged over a box, divided by its mean
-    D = mean of g over the easy subset - mean over the other subsets, each of mirrored pairs
+    g = max over channels |d pmax / d x|                                    (sensitivity)
+    g = max over channels |d pmax / d x| * max over channels |x - average|  (effect)
+    D = mean over the easy subset of g, averaged over a box and divided by its mean, minus the
+        same of the other subsets, both made symmetric
 
-pmax without margin, eval mode. d log pmax and d pmax differ by a factor per image, which the
-division takes out. K subsets, n images, H W height and width.
+pmax is without margin, the network in eval mode. d log pmax and d pmax differ by a factor per
+image, which the division takes out. The effect is, to first order, what replacing a pixel by the
+average one does: a network's first filters are sensitive to grey walls too. ``average`` is that
+of all subsets' average images and of their mirror images. K subsets, n images, H W height and
+width.
 """
 
 from __future__ import annotations
@@ -67,29 +72,30 @@ def subset_maps(
     *,
     num_subsets: int,
     smooth: int,
+    measure: str,
     batch_size: int,
 ) -> SubsetMaps:
     """Averages over all ranks' images; call it on all, with as many rows on each.
 
     images: float [n, 3, H, W]; labels: int64 [n]; subsets: int64 [n], -1 leaves a row out.
-    ``backbone`` is in eval mode. Equal on all ranks.
+    measure: effect | sensitivity. ``backbone`` is in eval mode. Equal on all ranks.
     """
-    size = images.shape[-2:]
-    sums = torch.zeros(num_subsets, *size, device=images.device)
-    faces = torch.zeros(num_subsets, 3, *size, device=images.device)
-    counts = torch.zeros(num_subsets, device=images.device)
+    faces, counts = group_sums(images.float(), subsets, num_subsets)
+    for total in (faces, counts):
+        dist.all_reduce_(total)
+    faces = faces / counts.clamp_min(1)[:, None, None, None]
+    average = faces[counts > 0].mean(0)
+    average = (average + average.flip(2)) / 2
+    sums = torch.zeros(num_subsets, *images.shape[-2:], device=images.device)
     margin, scale = plain_margin(head.margin_softmax), ObjectiveScale()
     for start in range(0, len(images), batch_size):
         rows = slice(start, start + batch_size)
         seen = attend(backbone, head, images[rows], labels[rows], margin=margin, scale=scale)
-        values = relative_maps(smoothed(seen.maps, smooth))
+        maps = seen.maps
+        if measure == "effect":
+            maps = maps * (images[rows] - average).abs().amax(1)
+        values = relative_maps(smoothed(maps, smooth))
         both = (values + values.flip(2)) / 2
-        part, count = group_sums(both, subsets[rows], num_subsets)
-        sums, counts = sums + part, counts + count
-        faces = faces + group_sums(images[rows].float(), subsets[rows], num_subsets)[0]
-    for total in (sums, faces, counts):
-        dist.all_reduce_(total)
-    divisor = counts.clamp_min(1)
-    return SubsetMaps(
-        sums / divisor[:, None, None], faces / divisor[:, None, None, None], counts.long()
-    )
+        sums = sums + group_sums(both, subsets[rows], num_subsets)[0]
+    dist.all_reduce_(sums)
+    return SubsetMaps(sums / counts.clamp_min(1)[:, None, None], faces, counts.long())

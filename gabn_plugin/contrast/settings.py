@@ -11,6 +11,7 @@ from arcface_fair.settings import check_choice, check_range
 
 FILLS = ("batch", "reference", "grey")
 CONTROLS = ("off", "rolled")
+MEASURES = ("effect", "sensitivity")
 SESSION, TABLE = "session", "table"
 
 
@@ -24,6 +25,9 @@ class ContrastSettings:
     start: float = 0.375  # share of the run; acts from the first epoch that begins at or after it
     gate: float = 0.10  # least difference of the subsets' gaps for anything to happen; 0: none
     maps: int = 160  # images per subset whose attention is averaged
+    # effect: GABN's map times how far the pixel is from the average image's, to first order what
+    # replacing the pixel would do | sensitivity: GABN's map alone
+    measure: str = "effect"
     smooth: int = 21  # side of the box that a map is averaged over, pixels, odd
     fill: str = "batch"  # what an erased pixel becomes: batch: another image's | reference: that
     # of another image outside the easy subset | grey: gabn.fill
@@ -38,6 +42,7 @@ class ContrastSettings:
         check_range("gabn.contrast.smooth", self.smooth, 1, 111)
         check_range("gabn.contrast.gap_identities", self.gap_identities, 4)
         check_choice("gabn.contrast.fill", self.fill, FILLS)
+        check_choice("gabn.contrast.measure", self.measure, MEASURES)
         check_choice("gabn.contrast.control", self.control, CONTROLS)
         if self.smooth % 2 == 0:
             raise UserError(

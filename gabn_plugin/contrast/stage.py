@@ -92,7 +92,8 @@ def _maps(
     with _without_groups(session):
         return subset_maps(
             session.backbone, session.head, to_input(faces), labels, numbers,
-            num_subsets=len(subsets.names), smooth=settings.smooth, batch_size=session.batch_size,
+            num_subsets=len(subsets.names), smooth=settings.smooth, measure=settings.measure,
+            batch_size=session.batch_size,
         )  # fmt: skip
 
 

@@ -24,14 +24,16 @@ def pictures(count):
     return torch.rand(count, 3, 112, 112, generator=generator) * 2 - 1
 
 
-def of_log_pmax(backbone, head, image):
-    """The recipe as written down, |d log pmax / dx|: one image at a time, autograd and OpenCV."""
+def of_log_pmax(backbone, head, image, average=None):
+    """The equations as written down, of log pmax: one image at a time, autograd and OpenCV."""
     image = image[None].clone().requires_grad_()
     embedding = torch.nn.functional.normalize(backbone(image))
     cosines = embedding @ torch.nn.functional.normalize(head.weight).T
     log_pmax = (16.0 * cosines).log_softmax(1).max()
     (gradient,) = torch.autograd.grad(log_pmax, image)
     map_ = gradient.abs().amax(1)[0].numpy()
+    if average is not None:
+        map_ = map_ * np.abs(image.detach()[0].numpy() - average).max(0)
     padded = cv2.copyMakeBorder(map_, 10, 10, 10, 10, cv2.BORDER_CONSTANT, value=0)
     ones = cv2.copyMakeBorder(np.ones_like(map_), 10, 10, 10, 10, cv2.BORDER_CONSTANT, value=0)
     sums, counts = (cv2.boxFilter(a, -1, (21, 21), normalize=False) for a in (padded, ones))
@@ -40,14 +42,18 @@ def of_log_pmax(backbone, head, image):
     return (relative + relative[:, ::-1]) / 2
 
 
-def test_maps_are_those_of_the_recipe_although_the_gradient_is_of_pmax_itself():
+@pytest.mark.parametrize("measure", ["effect", "sensitivity"])
+def test_maps_are_those_of_the_equations_although_the_gradient_is_of_pmax_itself(measure):
     backbone, head = network()
     images, labels = pictures(6), torch.arange(6) % CLASSES
     subsets = torch.tensor([0, 1, 0, -1, 1, 1])
     found = subset_maps(
-        backbone, head, images, labels, subsets, num_subsets=2, smooth=21, batch_size=4
-    )
-    single = np.stack([of_log_pmax(backbone, head, image) for image in images])
+        backbone, head, images, labels, subsets,
+        num_subsets=2, smooth=21, measure=measure, batch_size=4,
+    )  # fmt: skip
+    means = np.stack([images[subsets == k].mean(0).numpy() for k in range(2)]).mean(0)
+    average = (means + means[:, :, ::-1]) / 2 if measure == "effect" else None
+    single = np.stack([of_log_pmax(backbone, head, image, average) for image in images])
     for k in range(2):
         expected = single[(subsets == k).numpy()].mean(0)
         np.testing.assert_allclose(found.maps[k].numpy(), expected, rtol=2e-3, atol=2e-4)
@@ -63,7 +69,8 @@ def test_a_map_is_its_own_mirror_image_and_has_mean_one():
     backbone, head = network()
     found = subset_maps(
         backbone, head, pictures(2), torch.zeros(2, dtype=torch.int64),
-        torch.zeros(2, dtype=torch.int64), num_subsets=1, smooth=5, batch_size=2,
+        torch.zeros(2, dtype=torch.int64), num_subsets=1, smooth=5,
+        measure="effect", batch_size=2,
     )  # fmt: skip
     torch.testing.assert_close(found.maps, found.maps.flip(2))
     assert float(found.maps.mean()) == pytest.approx(1, abs=1e-5)

@@ -20,6 +20,7 @@ from gabn_plugin.contrast import ContrastSettings
         ({"smooth": 20}, "gabn.contrast.smooth is 20, expected an odd number of pixels .* use 21"),
         ({"smooth": 113}, "gabn.contrast.smooth is 113, expected at least 1 and at most 111"),
         ({"fill": "noise"}, "gabn.contrast.fill is 'noise', expected one of batch, reference,"),
+        ({"measure": "x"}, "gabn.contrast.measure is 'x', expected one of effect, sensitivity"),
         ({"control": "on"}, "gabn.contrast.control is 'on', expected one of off, rolled"),
         ({"gap_identities": 2}, "gabn.contrast.gap_identities is 2, expected at least 4"),
         ({"attribute": "race"}, "'session', which has no columns; set gabn.contrast.partition"),
