@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from functools import cache
 
+from arcface_fair.benchmark.choices import CHOICES
 from arcface_fair.benchmark.rows import MAIN, Row, world_rows
+from arcface_fair.benchmark.sweeps import SWEEPS
 from arcface_fair.data.synthetic import WORLDS
 
 
@@ -15,9 +16,7 @@ def suites() -> dict[str, tuple[Row, ...]]:
     """Every table: ``main``, ``worlds`` (all harder worlds) and the sweeps of the papers."""
     harder = [name for name in WORLDS if name not in ("confounded", "control")]
     found = {"main": MAIN, "worlds": tuple(row for name in harder for row in world_rows(name))}
-    if importlib.util.find_spec("arcface_fair.benchmark.sweeps"):
-        found |= importlib.import_module("arcface_fair.benchmark.sweeps").SWEEPS
-    return found
+    return found | {"choices": CHOICES} | SWEEPS
 
 
 def all_rows() -> dict[str, Row]:
@@ -28,6 +27,7 @@ def all_rows() -> dict[str, Row]:
 TITLES = {
     "main": "The methods and their controls",
     "worlds": "Harder worlds",
+    "choices": "What was chosen for partition-contrast erasing",
     "table3": "GABN, Table 3: the threshold of confidence",
     "table4": "GABN, Table 4: the parts",
     "table8": "INV-REG, Table 8: subsets",
