@@ -28,7 +28,7 @@ from arcface_fair.benchmark.folder import Folder, Record, read_json, write_json
 from arcface_fair.benchmark.plan import FORMAT, PROTOCOL, Run
 from arcface_fair.benchmark.provenance import made
 from arcface_fair.benchmark.traces import traces
-from arcface_fair.benchmark.worlds import drawn, fingerprint, locked
+from arcface_fair.benchmark.worlds import drawn, fingerprint, locked, sample
 from arcface_fair.data.synthetic import World
 from arcface_fair.errors import UserError
 
@@ -103,9 +103,11 @@ def _run(folder: Folder, key: str, told: Record) -> None:
         },
         "traces": traces(output),
         "diagnosis": {},
-        "drawn": {"faces": fingerprint(faces), "unseen": fingerprint(unseen)},
+        "drawn": {
+            "faces": fingerprint(faces), "unseen": fingerprint(unseen), "sample": sample(world),
+        },
         "made": begun,
-    }
+    }  # fmt: skip
     _keep(output, folder.kept(key))
     write_json(folder.kept(key) / "told.json", told)
     write_json(folder.run_file(key), record)

@@ -18,6 +18,7 @@ from arcface_fair.benchmark.opening import merged_openings
 from arcface_fair.benchmark.plan import FORMAT, PROTOCOL, SEEDS, Run, resolve
 from arcface_fair.benchmark.provenance import made
 from arcface_fair.benchmark.suites import all_rows, suites
+from arcface_fair.benchmark.worlds import sample
 from arcface_fair.data.atomic import atomic_files
 from arcface_fair.errors import UserError
 
@@ -93,7 +94,9 @@ def gather(folder: Folder) -> Results:
                 key = Run(settings, seed, split).key
                 if key in records:
                     keys.setdefault(split, {})[str(seed)] = key
-                    used[key] = _without_common(records[key])
+                    drawn = records[key]["drawn"].get("sample")
+                    stale = drawn is not None and drawn != sample(settings.world)
+                    used[key] = _without_common(records[key]) | ({"stale": True} if stale else {})
         if keys:
             told = {k: v for k, v in asdict(row).items() if k != "name"}
             known = {"digest": settings.digest, "decisive": settings.decisive, "runs": keys}

@@ -90,6 +90,11 @@ def has_own_rows(results: Results, table: Table) -> bool:
 def _line(results: Results, name: str, split: str, remarks: list[str]) -> Line:
     row = results.rows[name]
     by_seed = results.figures(name, split)
+    if old := [s for s, run in results.records(name, split).items() if run.get("stale")]:
+        remarks.append(
+            f"{name} at seed {', '.join(map(str, old))}: another version drew these people; "
+            "make the runs again with --redo"
+        )
     means = {
         key: float(np.mean([figures[key] for figures in by_seed.values()]))
         for key in next(iter(by_seed.values()))

@@ -7,13 +7,16 @@ import fcntl
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from arcface_fair.benchmark.plan import digest
 from arcface_fair.data import synthetic
-from arcface_fair.data.synthetic import World, write_world
+from arcface_fair.data.synthetic import World, draw_image, write_world
+from arcface_fair.data.synthetic.traits import groups_of
 
 
 def drawn(world: World, folder: Path) -> Path:
@@ -31,6 +34,19 @@ def drawn(world: World, folder: Path) -> Path:
 def fingerprint(place: Path) -> str:
     """16 hex digits of the drawn photographs themselves."""
     return hashlib.sha256((place / "train.rec").read_bytes()).hexdigest()[:16]
+
+
+@cache
+def sample(world: World) -> str:
+    """16 hex digits of a few photographs of ``world``: how this version draws it.
+
+    Of every group the first two people, two photographs each, whatever the world's seed.
+    """
+    world = replace(world, seed=0)
+    groups = groups_of(world)
+    chosen = [i for g in np.unique(groups) for i in np.flatnonzero(groups == g)[:2].tolist()]
+    parts = [draw_image(world, person, shot).tobytes() for person in chosen for shot in (0, 1)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
 @contextmanager

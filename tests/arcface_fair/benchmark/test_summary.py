@@ -71,6 +71,15 @@ def test_people_drawn_differently_are_not_paired_and_said(folder):
     ]
 
 
+def test_people_drawn_by_another_version_are_told(folder):
+    put(folder, "invreg_truth", (13, 14), drawn={"faces": "f", "unseen": "u13", "sample": "old"})
+    said = summarise(gather(folder), "main", "test").remarks
+    assert said[0] == (
+        "invreg_truth at seed 13, 14: another version drew these people; "
+        "make the runs again with --redo"
+    )
+
+
 def test_one_seed_has_no_interval(tmp_path):
     folder = a_benchmark(tmp_path / "one", (10,))
     line = summarise(gather(folder), "main", "test").line("contrast")

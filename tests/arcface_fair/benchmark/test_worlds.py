@@ -5,8 +5,8 @@ import threading
 from dataclasses import replace
 
 from arcface_fair.benchmark import worlds
-from arcface_fair.benchmark.worlds import drawn, fingerprint
-from arcface_fair.data.synthetic import World
+from arcface_fair.benchmark.worlds import drawn, fingerprint, sample
+from arcface_fair.data.synthetic import WORLDS, World
 
 WORLD = World(identities=12, images=1)
 
@@ -42,3 +42,9 @@ def test_other_settings_and_other_code_lie_elsewhere(tmp_path, monkeypatch):
 def test_fingerprint_is_of_the_pictures(tmp_path):
     a, b = drawn(WORLD, tmp_path), drawn(replace(WORLD, seed=1), tmp_path)
     assert fingerprint(a) != fingerprint(b)
+
+
+def test_sample_tells_how_a_world_is_drawn_whatever_its_seed():
+    samples = {name: sample(world) for name, world in WORLDS.items()}
+    assert samples["confounded"] == sample(replace(WORLDS["confounded"], seed=9))
+    assert len({samples[name] for name in ("confounded", "control", "alike", "makeup")}) == 4
