@@ -61,6 +61,16 @@ def load_config(name: str, overrides: Mapping[str, Any] | None = None) -> EasyDi
     return config
 
 
+def merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``config`` with ``changes`` over it; where both hold a block, they are merged in turn."""
+    result = dict(config)
+    for key, value in changes.items():
+        old = result.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(old, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         found = runpy.run_path(str(path))

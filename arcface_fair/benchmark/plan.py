@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from arcface_fair.benchmark.rows import CONTROL, Row
-from arcface_fair.config import load_config
+from arcface_fair.config import load_config, merged
 from arcface_fair.data.synthetic import COMPONENTS, WORLDS, World
 from arcface_fair.errors import UserError
 
@@ -98,16 +98,6 @@ def runs_of(rows: Iterable[Row], seeds: Iterable[int], split: str) -> dict[str, 
         for row in rows
         for settings in (resolve(row),)
     }
-
-
-def merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``config`` with ``changes`` over it; where both hold a block, they are merged in turn."""
-    result = dict(config)
-    for key, value in changes.items():
-        old = result.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(old, value) if both else value  # type: ignore[arg-type]
-    return result
 
 
 def world_settings(world: World) -> dict[str, Any]:
