@@ -4,24 +4,31 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import arcface_fair
 
+# Parts of the package that train nothing.
+NOT_TRAINING = frozenset({"benchmark", "cli", "evaluation", "partitions", "bridge", "_patches"})
 CHECKOUT = Path(arcface_fair.__file__).parents[1]
 
 
 def made() -> dict[str, Any]:
-    """Date, commit (None outside a checkout), whether files differ from it, versions, machine."""
+    """Date, commit (None outside a checkout), whether files differ from it, digest of the training
+    code, versions, machine.
+    """
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "code": training_code(),
         "versions": {
             "arcface-fair": arcface_fair.__version__,
             "python": platform.python_version(),
@@ -34,6 +41,18 @@ def made() -> dict[str, Any]:
             "cores": os.cpu_count(),
         },
     }
+
+
+@cache
+def training_code() -> str:
+    """16 hex digits of the source of everything that decides what a network learns."""
+    parts = [p for p in CHECKOUT.glob("arcface_fair/*") if p.name not in NOT_TRAINING]
+    folders = [*parts, CHECKOUT / "invreg_plugin", CHECKOUT / "gabn_plugin"]
+    files = {path for part in folders for path in (*part.glob("**/*.py"), part)}
+    text = hashlib.sha256()
+    for path in sorted(path for path in files if path.suffix == ".py"):
+        text.update(path.read_bytes())
+    return text.hexdigest()[:16]
 
 
 def _git(*words: str) -> str | None:

@@ -7,6 +7,7 @@ from its partner's is not paired, and that is said.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,7 +70,25 @@ def summarise(
     remarks: list[str] = []
     wanted = results.suite(suite) if names is None else names
     lines = [_line(results, n, split, remarks) for n in wanted if results.records(n, split)]
+    remarks += _other_code(results, split, [line.name for line in lines])
     return Table(suite, split, lines, list(dict.fromkeys(remarks)))
+
+
+def _other_code(results: Results, split: str, names: list[str]) -> list[str]:
+    """Which rows have runs of other training code than most of the table."""
+    codes = {
+        name: {run["made"].get("code") for run in results.records(name, split).values()} - {None}
+        for name in names
+    }
+    counts = Counter(code for found in codes.values() for code in found)
+    if len(counts) < 2:
+        return []
+    common = counts.most_common(1)[0][0]
+    others = [name for name, found in codes.items() if found - {common}]
+    return [
+        f"other training code than the rest made runs of {', '.join(others)}; "
+        "--redo makes them again"
+    ]
 
 
 def has_own_rows(results: Results, table: Table) -> bool:

@@ -30,3 +30,20 @@ def test_machine_without_git_has_no_commit(monkeypatch):
 
 def test_package_that_is_not_installed_has_no_version():
     assert provenance._version("no-such-distribution") is None
+
+
+def test_training_code_is_told_apart(tmp_path, monkeypatch):
+    found = []
+    for text in ("x = 1", "x = 2"):
+        root = tmp_path / text
+        for name in ("arcface_fair/head/loss.py", "arcface_fair/cli/demo.py", "gabn_plugin/a.py"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text if "loss" in name else "y = 0")
+        monkeypatch.setattr(provenance, "CHECKOUT", root)
+        provenance.training_code.cache_clear()
+        found.append(provenance.training_code())
+        (root / "arcface_fair/cli/demo.py").write_text("changed = True")
+        provenance.training_code.cache_clear()
+        assert provenance.training_code() == found[-1]
+    provenance.training_code.cache_clear()
+    assert found[0] != found[1]

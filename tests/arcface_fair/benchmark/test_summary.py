@@ -7,7 +7,7 @@ import pytest
 
 from arcface_fair.benchmark.results import gather
 from arcface_fair.benchmark.summary import summarise
-from tests.benchmark_stubs import a_benchmark, put
+from tests.benchmark_stubs import MADE, a_benchmark, put
 
 
 @pytest.fixture
@@ -78,6 +78,14 @@ def test_people_drawn_by_another_version_are_told(folder):
         "invreg_truth at seed 13, 14: another version drew these people; "
         "make the runs again with --redo"
     )
+
+
+def test_rows_of_other_training_code_are_told(folder):
+    for name, code in (("invreg_truth", "old"), ("invreg_rex", "new"), ("cifp_invreg", "new")):
+        put(folder, name, (10, 11), made={**MADE, "code": code})
+    assert summarise(gather(folder), "main", "test").remarks == [
+        "other training code than the rest made runs of invreg_truth; --redo makes them again"
+    ]
 
 
 def test_one_seed_has_no_interval(tmp_path):
