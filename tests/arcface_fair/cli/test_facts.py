@@ -23,3 +23,11 @@ def test_pictures_of_maps_and_partitions_are_found_beside_folder_or_file(tmp_pat
     assert found[0][0] == f"{tmp_path.name}, attention maps: one"
     assert figures_of_runs([str(tmp_path / "model.pt")]) == found
     assert figures_of_runs([str(tmp_path / "maps")]) == ()
+
+
+def test_the_contrast_of_a_run_is_a_picture_of_the_report(tmp_path):
+    (tmp_path / "gabn").mkdir()
+    (tmp_path / "gabn" / "contrast.png").write_bytes(b"png")
+    assert figures_of_runs([str(tmp_path)]) == (
+        (f"{tmp_path.name}, attention in training: contrast", b"png"),
+    )
