@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 from arcface_fair.benchmark.folder import Record
 from arcface_fair.benchmark.results import Results
@@ -21,7 +22,8 @@ def warnings(results: Results) -> list[str]:
     shown = _shown(results)
     commits = {run["made"]["commit"] for run in shown}
     if len(commits) > 1:
-        said.append(f"The runs were made by {len(commits)} commits, named below.")
+        alike = ", with the same training code" if len(_codes(shown)) == 1 else ""
+        said.append(f"The runs were made by {len(commits)} commits{alike}, named below.")
     if dirty := sum(run["made"]["dirty"] for run in shown):
         said.append(f"{dirty} of {len(shown)} runs were made by files that no commit holds.")
     return said
@@ -50,6 +52,7 @@ def colophon(results: Results) -> str:
         "runs": f"{len(shown)}, {cpu / 3600:.1f} CPU hours",
         "written": results.content["made"]["date"],
         **{f"commit {name[:12]}": f"{count} runs" for name, count in _commits(shown).items()},
+        **{f"training code {name}": f"{count} runs" for name, count in _codes(shown).items()},
         **_alike("versions", shown),
         **_alike("machine", shown),
     }
@@ -70,11 +73,11 @@ def _shown(results: Results) -> list[Record]:
 
 
 def _commits(runs: list[Record]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for run in runs:
-        name = run["made"]["commit"] or "unknown"
-        found[name] = found.get(name, 0) + 1
-    return found
+    return dict(Counter(run["made"]["commit"] or "unknown" for run in runs))
+
+
+def _codes(runs: list[Record]) -> dict[str, int]:
+    return dict(Counter(run["made"].get("code") or "unknown" for run in runs))
 
 
 def _alike(kind: str, runs: list[Record]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 
 from arcface_fair.benchmark.colophon import colophon, warnings
 from arcface_fair.benchmark.results import gather
-from tests.benchmark_stubs import a_benchmark
+from tests.benchmark_stubs import MADE, a_benchmark, put
 
 
 def test_colophon_names_commit_versions_cost_and_protocol(tmp_path):
@@ -22,3 +22,10 @@ def test_settings_of_every_row_that_ran_are_there(tmp_path):
 
 def test_clean_results_need_no_warning(tmp_path):
     assert warnings(gather(a_benchmark(tmp_path / "b"))) == []
+
+
+def test_commits_that_train_alike_are_said_to(tmp_path):
+    folder = a_benchmark(tmp_path / "b")
+    put(folder, "invreg_truth", (10,), made={**MADE, "commit": "f" * 40})
+    (said,) = warnings(gather(folder))
+    assert said == "The runs were made by 2 commits, with the same training code, named below."

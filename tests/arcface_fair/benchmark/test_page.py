@@ -103,7 +103,7 @@ def test_reopened_rows_are_named(folder):
 
 def test_uncommitted_files_and_several_commits_are_told(folder):
     run = run_of("arcface", 10)
-    other = {**MADE, "commit": "f" * 40, "dirty": True}
+    other = {**MADE, "commit": "f" * 40, "dirty": True, "code": "x"}
     write_json(folder.run_file(run.key), record(run, (0.9, 0.6, 0.8, 0.7), made=other))
     found = text(page(gather(folder)))
     assert "The runs were made by 2 commits, named below." in found
