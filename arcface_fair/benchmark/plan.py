@@ -20,7 +20,7 @@ from arcface_fair.data.synthetic import COMPONENTS, WORLDS, World
 from arcface_fair.errors import UserError
 
 FORMAT = 1  # of the files of runs; another one is refused
-PROTOCOL = {"per_group": 80, "images": 6, "impostors": 20_000, "fpr": 0.01}
+PROTOCOL: dict[str, Any] = {"per_group": 80, "images": 6, "impostors": 20_000, "fpr": 0.01}
 SEEDS = {"validation": (0, 1), "test": (10, 11, 12, 13, 14)}
 
 # What a run is called and where it lies, and what it prints: no result depends on these.
@@ -71,7 +71,7 @@ class Run:
     @property
     def held_out(self) -> World:
         """The people it is judged on; the same for every world of the seed."""
-        return self.world.held_out(self.split, PROTOCOL["per_group"], PROTOCOL["images"])  # type: ignore[arg-type]
+        return self.world.held_out(self.split, PROTOCOL["per_group"], PROTOCOL["images"])
 
 
 def resolve(row: Row) -> Settings:

@@ -19,13 +19,13 @@ def make_missing(
     folder: Folder, runs: dict[str, dict[int, Run]], jobs: int, redo: bool
 ) -> list[Failure]:
     """Makes what is not there with a bar of CPU seconds; the failures, said by name."""
-    from tqdm import tqdm
-
-    from arcface_fair.benchmark.cost import expected_s, measured_s, total_s
-    from arcface_fair.benchmark.runner import make, missing
+    from arcface_fair.benchmark.cost import measured_s, total_s
+    from arcface_fair.benchmark.runner import missing
 
     wanted = {run.key: run for each in runs.values() for run in each.values()}
-    names = {run.key: (name, seed) for name, each in runs.items() for seed, run in each.items()}
+    names = {
+        run.key: f"{name}, seed {seed}" for name, each in runs.items() for seed, run in each.items()
+    }
     if redo:
         for key in wanted:
             folder.run_file(key).unlink(missing_ok=True)
@@ -36,32 +36,41 @@ def make_missing(
         f"{total_s(left, measured) / 60:.0f} CPU minutes, {jobs} at a time, in {folder.path}",
         flush=True,
     )
-    total = max(total_s(left, measured), 1.0)
-    form = "{l_bar}{bar}| {postfix} {elapsed}<{remaining}"
-    failures: list[Failure] = []
-    with tqdm(total=total, bar_format=form, disable=not left) as bar:
+    failures = _make(folder, left, jobs, names, measured) if left else []
+    for failure in failures:
+        log = folder.log_file(failure.key)
+        print(f"failed: {names[failure.key]}: {failure.said} ({log})")
+    return failures
+
+
+def _make(
+    folder: Folder, left: list[Run], jobs: int, names: dict[str, str], measured: dict[str, float]
+) -> list[Failure]:
+    """The runs under a bar that grows by their expected seconds; each is said as it ends."""
+    from tqdm import tqdm
+
+    from arcface_fair.benchmark.cost import expected_s, total_s
+    from arcface_fair.benchmark.runner import make
+
+    total, ended = total_s(left, measured), 0
+    with tqdm(total=total, bar_format="{l_bar}{bar}| {postfix} {elapsed}<{remaining}") as bar:
 
         def told(run: Run, text: str) -> None:
-            name, seed = names[run.key]
-            bar.write(f"{name}, seed {seed}: {text}")
+            nonlocal ended
+            ended += 1
+            bar.write(f"{names[run.key]}: {text}")
+            bar.set_postfix_str(f"{ended} of {len(left)} runs", refresh=False)
             bar.update(min(expected_s(run.settings, measured), total - bar.n))
-            done = sum(folder.finished(key) for key in wanted)
-            bar.set_postfix_str(f"{done} of {len(wanted)} runs")
 
         try:
-            failures = make(
+            return make(
                 folder, left, jobs,
                 on_done=lambda run: told(run, _one_run(folder, run)),
                 on_failed=lambda run, failure: told(run, f"failed: {failure.said}"),
             )  # fmt: skip
         except KeyboardInterrupt:
-            done = sum(folder.finished(key) for key in wanted)
-            bar.write(f"{done} of {len(wanted)} runs are finished; the same command goes on")
+            bar.write(f"{ended} of {len(left)} runs are done; the same command goes on")
             raise
-    for failure in failures:
-        name, seed = names[failure.key]
-        print(f"failed: {name}, seed {seed}: {failure.said} ({folder.log_file(failure.key)})")
-    return failures
 
 
 def _one_run(folder: Folder, run: Run) -> str:

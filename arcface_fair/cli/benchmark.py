@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -99,10 +100,9 @@ def chosen_suites(args: argparse.Namespace) -> dict[str, tuple[Row, ...]]:
     rows = {row.name: row for rows in found.values() for row in rows}
     for name in wanted:
         if name not in rows:
-            raise UserError(
-                f"there is no row {name!r} in {', '.join(names)}; "
-                f"known: {', '.join(rows)}; name one of these"
-            )
+            near = difflib.get_close_matches(name, rows, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else "name one of those that --list shows"
+            raise UserError(f"there is no row {name!r} in {', '.join(names)}; {advice}")
     if not args.suites:
         return {"main" if args.quick else "rows": tuple(rows[name] for name in wanted)}
     return {n: tuple(row for row in rows_ if row.name in wanted) for n, rows_ in found.items()}

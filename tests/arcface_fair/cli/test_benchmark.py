@@ -71,6 +71,20 @@ def test_failed_run_is_named_and_the_code_is_2(folder, stubbed, capsys):
     assert "rows: validation people, seeds 0;" in out
 
 
+def test_interrupt_says_how_many_are_done_and_ends_in_130(folder, monkeypatch, capsys):
+    def make(folder, runs, jobs, on_done, **settings):
+        run = next(iter(runs))
+        write_json(folder.run_file(run.key), record(run, (0.9, 0.6, 0.8, 0.7)))
+        on_done(run)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "make", make)
+    assert benchmark(folder, "--rows", "arcface", "--seeds", "0", "1") == 130
+    out, error = capsys.readouterr()
+    assert "1 of 2 runs are done; the same command goes on" in out
+    assert "interrupted" in error
+
+
 def test_redo_makes_finished_runs_again(folder, stubbed, capsys):
     stubbed()
     assert benchmark(folder, "--rows", "arcface", "--split", "test", "--redo") == 0
@@ -157,9 +171,12 @@ def test_bootstrap_and_diagnosis_say_what_they_did(folder, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["best"], "there is no suite 'best'; known: main, worlds, table3"),
-        (["main", "--rows", "weak_contrast"], "there is no row 'weak_contrast' in main; known:"),
-        (["--rows", "contrst"], "there is no row 'contrst' in main, worlds, table3"),
+        (["best"], "there is no suite 'best'; known: main, worlds, "),
+        (
+            ["main", "--rows", "contrst"],
+            "there is no row 'contrst' in main; did you mean 'contrast'?",
+        ),
+        (["main", "--rows", "zzz"], "there is no row 'zzz' in main; name one of those that --list"),
         (["--seeds"], "no seeds were given; name at least one"),
         (["--seeds", "10"], "seed 10 belongs to the test people, and validation asks for it"),
         (["--split", "test", "--seeds", "1"], "seed 1 belongs to the validation people"),
