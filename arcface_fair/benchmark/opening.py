@@ -41,9 +41,18 @@ def open_test(
     return result
 
 
-def really_opened(opened: Mapping[str, Record], tested: Collection[str]) -> dict[str, Record]:
-    """``opened`` without rows whose runs never came to an end. tested: settings with test runs."""
-    return {n: e for n, e in opened.items() if e["digest"] in tested or e["again"]}
+def really_opened(
+    opened: Mapping[str, Record], tested: Collection[str], asked: Collection[str]
+) -> dict[str, Record]:
+    """``opened`` without those of the rows ``asked`` for whose runs never came to an end.
+
+    tested: settings with finished test runs. Rows not asked for may be under way elsewhere.
+    """
+    return {
+        name: entry
+        for name, entry in opened.items()
+        if name not in asked or entry["digest"] in tested or entry["again"]
+    }
 
 
 def check_seeds(

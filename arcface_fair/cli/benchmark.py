@@ -151,15 +151,18 @@ def _open(folder: Folder, runs: dict[str, dict[int, Run]], args: argparse.Namesp
     """Writes down which test rows are opened, or refuses."""
     from arcface_fair.benchmark.opening import merged_openings, open_test, really_opened
     from arcface_fair.benchmark.results import read_results
+    from arcface_fair.benchmark.worlds import locked
 
-    state = folder.state()
-    tested = {r["settings"] for r in folder.records().values() if r["split"] == "test"}
-    known = really_opened(state["opened"], tested)
-    if args.json and args.json.is_file():
-        written = read_results(args.json)
-        known = merged_openings(known, really_opened(written.opened, written.digests("test")))
-    digests = {name: next(iter(each.values())).settings.digest for name, each in runs.items()}
-    folder.write_state({**state, "opened": open_test(known, digests, args.reopen)})
+    with locked(folder.path / "benchmark.lock"):
+        state = folder.state()
+        tested = {r["settings"] for r in folder.records().values() if r["split"] == "test"}
+        known = really_opened(state["opened"], tested, runs)
+        if args.json and args.json.is_file():
+            written = read_results(args.json)
+            theirs = really_opened(written.opened, written.digests("test"), runs)
+            known = merged_openings(known, theirs)
+        digests = {name: next(iter(each.values())).settings.digest for name, each in runs.items()}
+        folder.write_state({**state, "opened": open_test(known, digests, args.reopen)})
 
 
 def _results(folder: Folder, args: argparse.Namespace) -> Results:

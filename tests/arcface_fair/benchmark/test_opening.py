@@ -46,12 +46,17 @@ def test_row_whose_test_runs_all_failed_is_not_opened():
         "a": {"digest": "aa", "date": "d", "again": []},
         "b": {"digest": "bb", "date": "d", "again": []},
     }
-    assert list(really_opened(opened, {"aa"})) == ["a"]
+    assert list(really_opened(opened, {"aa"}, {"a", "b"})) == ["a"]
+
+
+def test_row_that_another_command_may_be_testing_stays_opened():
+    opened = {"b": {"digest": "bb", "date": "d", "again": []}}
+    assert really_opened(opened, set(), {"a"}) == opened
 
 
 def test_reopened_row_stays_reopened_whatever_was_removed():
     opened = {"a": {"digest": "cc", "date": "d", "again": [{"digest": "aa", "date": "d"}]}}
-    assert really_opened(opened, set()) == opened
+    assert really_opened(opened, set(), {"a"}) == opened
 
 
 def test_merging_keeps_the_entry_opened_more_often():
