@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Where the easy subset looks and the others do not.
 
-    g = max over channels |d pmax / d x|                                    (sensitivity)
-    g = max over channels |d pmax / d x| * max over channels |x - average|  (effect)
-    D = mean over the easy subset of g, averaged over a box and divided by its mean, minus the
-        same of the other subsets, both made symmetric
+    g = max over channels |d pmax / d x|                                            (sensitivity)
+    g = max over channels |d pmax / d x| * max over channels |x - x over its box|   (effect)
+    D = mean over the easy subset of log g - mean over the other subsets of log g
 
-pmax is without margin, the network in eval mode. d log pmax and d pmax differ by a factor per
-image, which the division takes out. The effect is, to first order, what replacing a pixel by the
-average one does: a network's first filters are sensitive to grey walls too. ``average`` is that
-of all subsets' average images and of their mirror images. K subsets, n images, H W height and
-width.
+each g averaged over a box of pixels, divided by its mean and made symmetric first. pmax is without
+margin, the network in eval mode; d log pmax and d pmax differ by a factor per image, which the
+division takes out. The effect is, to first order, what blurring the pixel would do: a network's
+first filters are sensitive to a flat cheek or wall too, which tells it nothing. Logarithms, because
+a few images have most of the mass. K subsets, n images, H W height and width.
 """
 
 from __future__ import annotations
@@ -26,10 +25,13 @@ from arcface_fair import dist
 from arcface_fair.attention import ObjectiveScale, attend, group_sums, plain_margin, relative_maps
 from arcface_fair.head import PartialFC
 
+_SURROUNDINGS = 31  # side of the box that local contrast is against, pixels
+_SMALLEST = 1e-6  # of a map with mean 1; where a network cannot look at all, its logarithm exists
+
 
 @dataclass(frozen=True)
 class SubsetMaps:
-    """maps: float32 [K, H, W], mean attention of each subset, mirror images of themselves, mean 1.
+    """maps: float32 [K, H, W], the geometric mean of each subset's g, mirror images of themselves.
 
     faces: float32 [K, 3, H, W], the average image, -1..1.  images: int64 [K].
     """
@@ -39,16 +41,23 @@ class SubsetMaps:
     images: Tensor
 
     def contrast(self, easy: int) -> Tensor:
-        """D [H, W]: the easy subset's map minus the mean of the others'; zeros without others."""
+        """D [H, W]: log of the easy map minus the mean of the others' logs; zeros without others."""
         others = [k for k in range(len(self.maps)) if k != easy and self.images[k] > 0]
         if not others:
             return torch.zeros_like(self.maps[easy])
-        return self.maps[easy] - self.maps[others].mean(0)
+        logs = self.maps.clamp_min(_SMALLEST).log()
+        return logs[easy] - logs[others].mean(0)
 
 
 def smoothed(maps: Tensor, side: int) -> Tensor:
-    """``maps`` [n, H, W] averaged over a box of ``side`` pixels, cut at the border."""
-    return avg_pool2d(maps[:, None], side, 1, side // 2, count_include_pad=False)[:, 0]
+    """``maps`` [n, ..., H, W] averaged over a box of ``side`` pixels, cut at the border."""
+    planes = maps.reshape(-1, 1, *maps.shape[-2:])
+    return avg_pool2d(planes, side, 1, side // 2, count_include_pad=False).view_as(maps)
+
+
+def local_contrast(images: Tensor) -> Tensor:
+    """How far pixels are from their surroundings' mean, the largest over channels: [n, H, W]."""
+    return (images - smoothed(images, _SURROUNDINGS)).abs().amax(1)
 
 
 def map_positions(
@@ -84,8 +93,6 @@ def subset_maps(
     for total in (faces, counts):
         dist.all_reduce_(total)
     faces = faces / counts.clamp_min(1)[:, None, None, None]
-    average = faces[counts > 0].mean(0)
-    average = (average + average.flip(2)) / 2
     sums = torch.zeros(num_subsets, *images.shape[-2:], device=images.device)
     margin, scale = plain_margin(head.margin_softmax), ObjectiveScale()
     for start in range(0, len(images), batch_size):
@@ -93,9 +100,9 @@ def subset_maps(
         seen = attend(backbone, head, images[rows], labels[rows], margin=margin, scale=scale)
         maps = seen.maps
         if measure == "effect":
-            maps = maps * (images[rows] - average).abs().amax(1)
+            maps = maps * local_contrast(images[rows])
         values = relative_maps(smoothed(maps, smooth))
-        both = (values + values.flip(2)) / 2
-        sums = sums + group_sums(both, subsets[rows], num_subsets)[0]
+        logs = ((values + values.flip(2)) / 2).clamp_min(_SMALLEST).log()
+        sums = sums + group_sums(logs, subsets[rows], num_subsets)[0]
     dist.all_reduce_(sums)
-    return SubsetMaps(sums / counts.clamp_min(1)[:, None, None], faces, counts.long())
+    return SubsetMaps((sums / counts.clamp_min(1)[:, None, None]).exp(), faces, counts.long())

@@ -25,8 +25,8 @@ class ContrastSettings:
     start: float = 0.375  # share of the run; acts from the first epoch that begins at or after it
     gate: float = 0.10  # least difference of the subsets' gaps for anything to happen; 0: none
     maps: int = 160  # images per subset whose attention is averaged
-    # effect: GABN's map times how far the pixel is from the average image's, to first order what
-    # replacing the pixel would do | sensitivity: GABN's map alone
+    # effect: GABN's map times the image's local contrast, to first order what blurring the pixel
+    # would do | sensitivity: GABN's map alone
     measure: str = "effect"
     smooth: int = 21  # side of the box that a map is averaged over, pixels, odd
     fill: str = "batch"  # what an erased pixel becomes: batch: another image's | reference: that
