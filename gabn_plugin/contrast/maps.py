@@ -41,7 +41,7 @@ class SubsetMaps:
     images: Tensor
 
     def contrast(self, easy: int) -> Tensor:
-        """D [H, W]: log of the easy map minus the mean of the others' logs; zeros without others."""
+        """D [H, W]: log of the easy map minus the mean log of the others; zeros without others."""
         others = [k for k in range(len(self.maps)) if k != easy and self.images[k] > 0]
         if not others:
             return torch.zeros_like(self.maps[easy])
