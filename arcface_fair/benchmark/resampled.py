@@ -9,7 +9,7 @@ B resamples, P pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -27,9 +27,14 @@ Told = Callable[[str], object]
 
 
 def add_bootstrap(
-    results: Results, folder: Folder, split: str, resamples: int, told: Told = lambda name: None
+    results: Results,
+    folder: Folder,
+    split: str,
+    resamples: int,
+    names: Iterable[str],
+    told: Told = lambda name: None,
 ) -> None:
-    """Writes ``bootstrap`` into the results: row by row against its baseline and its controls.
+    """Writes ``bootstrap`` into the results: rows ``names`` against baseline and controls.
 
     Rows whose embeddings are not in the folder are left out. told: hears a row's name when its
     turn has come. Raises UserError for fewer than 2 resamples.
@@ -38,30 +43,41 @@ def add_bootstrap(
         raise UserError(f"--bootstrap is {resamples}; at least 2 resamples are needed, 300 do")
     drawn: dict[str, Resampled] = {}
 
-    def of_run(key: str, record: Record) -> Resampled | None:
+    def of_run(record: Record) -> Resampled | None:
+        key = record["key"]
         there = folder.embeddings(key).is_file() and folder.kept(key).is_dir()
         if key not in drawn and there:
             drawn[key] = resample_run(folder, record, resamples)
         return drawn.get(key)
 
+    every = results.content.setdefault("bootstrap", {})
+    before = every.get(split, {}).get("rows", {})
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for name, row in results.rows.items():
+    for name in dict.fromkeys(names):
         told(name)
-        others = [n for n, other in results.rows.items() if other["control_of"] == name]
-        for other in dict.fromkeys([row["baseline"], *others]):
-            if other == name:
-                continue
-            mine, theirs = results.records(name, split), results.records(other, split)
-            pairs = [
-                (of_run(mine[seed]["key"], mine[seed]), of_run(theirs[seed]["key"], theirs[seed]))
-                for seed in mine
-                if seed in theirs and _same_people(mine[seed], theirs[seed])
-            ]
-            whole = [a.minus(b) for a, b in pairs if a is not None and b is not None]
+        pairs = _pairs_of(results, name, split) if name in results.rows else {}
+        for other, runs in pairs.items():
+            both = [(of_run(a), of_run(b)) for a, b in runs]
+            whole = [a.minus(b) for a, b in both if a is not None and b is not None]
             if whole:
                 found.setdefault(name, {})[other] = _ends(averaged(whole))
-    kept = results.content.setdefault("bootstrap", {})
-    kept[split] = {"resamples": resamples, "rows": found}
+    every[split] = {"resamples": resamples, "rows": {**before, **found}}
+
+
+def _pairs_of(results: Results, name: str, split: str) -> dict[str, list[tuple[Record, Record]]]:
+    """Runs of a row with those of its baseline and of its controls, seed by seed."""
+    controls = [n for n, other in results.rows.items() if other["control_of"] == name]
+    others = dict.fromkeys([results.rows[name]["baseline"], *controls])
+    mine = results.records(name, split)
+    found = {}
+    for other in others:
+        theirs = results.records(other, split) if other != name else {}
+        found[other] = [
+            (mine[seed], theirs[seed])
+            for seed in mine
+            if seed in theirs and mine[seed]["drawn"]["unseen"] == theirs[seed]["drawn"]["unseen"]
+        ]
+    return found
 
 
 def resample_run(folder: Folder, record: Record, resamples: int) -> Resampled:
@@ -121,7 +137,3 @@ def _chosen(figures: Mapping[str, Floats]) -> dict[str, Floats]:
 
 def _joined(parts: list[dict[str, Floats]]) -> dict[str, Floats]:
     return {name: np.concatenate([part[name] for part in parts]) for name in FIGURES}
-
-
-def _same_people(first: Record, second: Record) -> bool:
-    return first["drawn"]["unseen"] == second["drawn"]["unseen"]

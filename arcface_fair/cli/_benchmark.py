@@ -103,14 +103,16 @@ def list_suites(
             print(f"  {row.name:<28} {seconds:5.0f} s  {row.title}{control}")
 
 
-def add_intervals(results: Results, folder: Folder, split: str, resamples: int) -> None:
+def add_intervals(
+    results: Results, folder: Folder, split: str, resamples: int, names: Sequence[str]
+) -> None:
     """Intervals over people, with a bar over rows."""
     from tqdm import tqdm
 
     from arcface_fair.benchmark.resampled import add_bootstrap
 
-    with tqdm(total=len(results.rows), desc="intervals over people", leave=False) as bar:
-        add_bootstrap(results, folder, split, resamples, lambda name: bar.update())
+    with tqdm(total=len(names), desc="intervals over people", leave=False) as bar:
+        add_bootstrap(results, folder, split, resamples, names, lambda name: bar.update())
 
 
 def diagnose_all(folder: Folder, keys: Sequence[str]) -> None:

@@ -140,7 +140,7 @@ def _benchmark(
         failures = make_missing(folder, runs, jobs, args.redo)
     if args.diagnose:
         diagnose_all(folder, [run.key for each in runs.values() for run in each.values()])
-    results = _results(folder, args)
+    results = _results(folder, list(rows), args)
     names = {suite: [row.name for row in rows_] for suite, rows_ in suites.items()}
     _show(results, names, [args.split])
     _write(results, args)
@@ -165,7 +165,7 @@ def _open(folder: Folder, runs: dict[str, dict[int, Run]], args: argparse.Namesp
         folder.write_state({**state, "opened": open_test(known, digests, args.reopen)})
 
 
-def _results(folder: Folder, args: argparse.Namespace) -> Results:
+def _results(folder: Folder, rows: Sequence[str], args: argparse.Namespace) -> Results:
     """What the folder and the file hold, with what was asked to be computed."""
     from arcface_fair.benchmark.results import gather, merge, read_results
 
@@ -173,7 +173,7 @@ def _results(folder: Folder, args: argparse.Namespace) -> Results:
     if args.json and args.json.is_file():
         results = merge(results, read_results(args.json))
     if args.bootstrap is not None:
-        add_intervals(results, folder, args.split, args.bootstrap)
+        add_intervals(results, folder, args.split, args.bootstrap, rows)
     return results
 
 

@@ -17,6 +17,9 @@ WORLD = World(seed=10).held_out("test", 12, 4)
 IDENTITIES = np.repeat(np.arange(WORLD.identities), 4)
 
 
+ROWS = ("arcface", "invreg", "invreg_random", "not_run")
+
+
 def embeddings(noise: float) -> np.ndarray:
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((WORLD.identities, 32))
@@ -48,17 +51,17 @@ def folder(tmp_path, monkeypatch):
 def test_better_network_is_better_with_its_whole_interval(folder):
     results = gather(folder)
     heard = []
-    add_bootstrap(results, folder, "test", 60, heard.append)
+    add_bootstrap(results, folder, "test", 60, ROWS, heard.append)
     found = results.content["bootstrap"]["test"]
     value, low, high = found["rows"]["invreg"]["arcface"]["mean"]
     assert found["resamples"] == 60
     assert 0 < low < value < high
-    assert heard == list(results.rows)
+    assert heard == list(ROWS)
 
 
 def test_value_is_the_difference_that_was_measured(folder):
     results = gather(folder)
-    add_bootstrap(results, folder, "test", 4)
+    add_bootstrap(results, folder, "test", 4, ROWS)
     value = results.content["bootstrap"]["test"]["rows"]["invreg"]["arcface"]["worst"][0]
     expected = protocol.judged(groups(0.9))["worst"] - protocol.judged(groups(1.6))["worst"]
     assert value == pytest.approx(expected)
@@ -66,7 +69,7 @@ def test_value_is_the_difference_that_was_measured(folder):
 
 def test_network_against_itself_is_exactly_nothing(folder):
     results = gather(folder)
-    add_bootstrap(results, folder, "test", 20)
+    add_bootstrap(results, folder, "test", 20, ROWS)
     assert results.content["bootstrap"]["test"]["rows"]["invreg"]["invreg_random"]["mean"] == [
         0.0, 0.0, 0.0,
     ]  # fmt: skip
@@ -75,7 +78,7 @@ def test_network_against_itself_is_exactly_nothing(folder):
 def test_rows_without_embeddings_are_left_out(folder):
     folder.embeddings(run_of("invreg", 10).key).unlink()
     results = gather(folder)
-    add_bootstrap(results, folder, "test", 4)
+    add_bootstrap(results, folder, "test", 4, ROWS)
     assert list(results.content["bootstrap"]["test"]["rows"]) == ["invreg_random"]
 
 
@@ -92,4 +95,11 @@ def test_same_seed_draws_the_same_people():
 
 def test_too_few_resamples_are_refused(folder):
     with pytest.raises(UserError, match=r"--bootstrap is 1; at least 2 resamples are needed"):
-        add_bootstrap(gather(folder), folder, "test", 1)
+        add_bootstrap(gather(folder), folder, "test", 1, ROWS)
+
+
+def test_rows_not_asked_for_keep_what_was_computed_before(folder):
+    results = gather(folder)
+    add_bootstrap(results, folder, "test", 4, ["invreg"])
+    add_bootstrap(results, folder, "test", 4, ["invreg_random"])
+    assert set(results.content["bootstrap"]["test"]["rows"]) == {"invreg", "invreg_random"}
