@@ -103,7 +103,7 @@ def _logits(finished: Finished, backbone: Any, planted: NDArray[np.int64]) -> di
     """Training images as the classifier sees them, on either side of the planted context."""
     kept = torch.load(checkpoint_path(finished.output, 0), weights_only=True, map_location="cpu")
     centres = kept["state_dict_softmax_fc"]["weight"].float().numpy()
-    scale = float(finished.record["decisive"]["config"]["margin_scale"])
+    scale = float(finished.record["decisive"]["config"].get("margin_scale", 64.0))
     data = open_dataset(finished.faces)
     rng, found = np.random.default_rng(0), {}
     side = planted[np.asarray(data.identities)]
