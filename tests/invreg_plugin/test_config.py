@@ -38,7 +38,10 @@ def test_partitions_may_come_from_elsewhere_at_each_stage():
         ({"stages": (-1,)}, "invreg.stages is -1, expected at least 0; correct the value"),
         ({"penalty": "irm"}, "invreg.penalty is 'irm', expected one of irmv1, rex; choose one"),
         ({"risk": "mean"}, "invreg.risk is 'mean', expected one of pooled, subsets; choose one"),
-        ({"partition": "x"}, "invreg.partition is 'x', expected one of learned, shuffled, random, table"),
+        (
+            {"partition": "x"},
+            "invreg.partition is 'x', expected one of learned, shuffled, random, table",
+        ),
         ({"partition": ("table",)}, "invreg.partition lists 1 values for 3 stages; give one v"),
         ({"visits": 0}, "invreg.visits is 0, expected at least 1; correct the value"),
         ({"identities_per_batch": 1}, "invreg.identities_per_batch is 1, expected at least 2"),
