@@ -465,3 +465,18 @@ def test_a_folder_that_cannot_be_written_is_said(record, tmp_path):
     with pytest.raises(UserError, match="cannot be written"):
         trainer.session.before_epoch(1)
     trainer.log.close()
+
+
+def test_contrast_goes_with_the_other_parts_of_gabn(record, tmp_path):
+    config = run_config(record, tmp_path / "run", OPEN)
+    small = {"classifier_width": 4, "map_side": 28, "classifier_lr": 0.01, "start": 0.0}
+    config["gabn"] |= {"confidence": True, "adversarial": True, **small}
+    trainer, seen = batches_before_and_after(config)
+    found = trainer.session.plugins[0].state.contrast.found
+    easy = found.subset == found.easy
+    assert found.acts
+    for epoch, before, labels, after in seen:
+        changed = (before != after).flatten(1).any(1)
+        assert torch.equal(changed, easy[labels] & (epoch == 1))
+    assert trainer.session.penalties["gabn_confusion"].weight == 0.1
+    assert float(trainer.head.margin_softmax.angle) > 0
