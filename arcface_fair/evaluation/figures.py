@@ -39,7 +39,7 @@ def draw_groups(models: Mapping[str, FairnessTable], path: Path, title: str) -> 
     axes.set_ylabel("10-fold accuracy, % (dashed: mean)")
     axes.set_title(title)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=len(models), frameon=False)
+    figure.legend(loc="outside lower center", ncols=min(len(models), 3), frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)
