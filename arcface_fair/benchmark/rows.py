@@ -124,7 +124,7 @@ NONE_ROWS = (
     Row("none_contrast", "nothing planted: contrast, gate on", CONTRAST, **NOTHING),
     Row(
         "none_contrast_ungated", "nothing planted: contrast, no gate", CONTRAST,
-        contrast(gate=0.0), note="why the gate is not optional", **NOTHING,
+        contrast(gate=0.0), note="what the gate keeps from happening", **NOTHING,
     ),
 )  # fmt: skip
 
