@@ -81,6 +81,8 @@ def test_job_is_told_everything_and_its_process_has_one_thread(folder):
 )
 def test_interrupt_ends_the_processes_and_keeps_what_is_done(folder, number):
     script = (
+        # A job in the background of a script is started with SIGINT ignored.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "import sys; from pathlib import Path;"
         "from arcface_fair.benchmark.folder import Folder;"
         "from arcface_fair.benchmark.runner import make;"
@@ -94,11 +96,14 @@ def test_interrupt_ends_the_processes_and_keeps_what_is_done(folder, number):
         [sys.executable, "-c", script, str(folder.path)],
         env={**os.environ, "PYTHONPATH": root}, cwd=root, stderr=subprocess.PIPE,
     )  # fmt: skip
-    limit = time.monotonic() + 60
-    while not (folder.path / "hanging").exists() and time.monotonic() < limit:
-        time.sleep(0.05)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    try:
+        limit = time.monotonic() + 60
+        while not (folder.path / "hanging").exists() and time.monotonic() < limit:
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert b"KeyboardInterrupt" in said
     assert missing(folder, RUNS) == RUNS[1:]
     left = subprocess.run(["pgrep", "-f", str(folder.path)], capture_output=True, check=False)
