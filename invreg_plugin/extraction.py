@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from torch.nn.functional import normalize
-from tqdm import tqdm
 
 from arcface_fair import dist
 from arcface_fair.batchnorm import rank0_statistics
@@ -60,15 +59,11 @@ def _fill(session: Session, store: FeatureStore, positions: np.ndarray, flip_ave
     runs = runs_of_neighbours(positions, session.batch_size)
     images = clean_images(
         session.dataset, runs, num_workers=session.num_workers,
-        skip_bad_images=session.skip_bad_images, device=session.device,
+        skip_bad_images=session.skip_bad_images, device=session.device, title="features",
     )  # fmt: skip
     with closing(images):
-        hidden = dist.rank() != 0
-        bar = tqdm(
-            images, desc="features", unit="batch", total=len(runs), disable=hidden, leave=False
-        )
         # The plan, not the batch, says where rows belong: a bad image's row names its stand-in.
-        for run, (batch, _) in zip(runs, bar, strict=True):
+        for run, (batch, _) in zip(runs, images, strict=True):
             faces = to_input(batch)
             features = session.backbone(faces).float()
             if flip_average:

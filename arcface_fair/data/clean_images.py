@@ -11,7 +11,9 @@ from collections.abc import Generator, Iterator, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
+from arcface_fair import dist
 from arcface_fair.data.dataset import FaceDataset, TrainingImages
 from arcface_fair.data.loader import make_loader
 
@@ -37,16 +39,19 @@ def clean_images(
     num_workers: int,
     skip_bad_images: bool,
     device: torch.device,
+    title: str,
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Yields images uint8 [B, 3, 112, 112] and labels int64 [B] of every listed batch.
 
+    Rank 0 shows a progress bar under ``title``.
     With ``skip_bad_images`` a bad image's row holds another image of its batch, with that one's
     label. Raises UserError for what reading raises; workers end when the iterator is closed.
     """
     images = TrainingImages(dataset, flip=False, skip_bad_images=skip_bad_images)
     loader = make_loader(images, ListedBatches(batches), num_workers, device)
     try:
-        for batch in loader:
+        hidden = dist.rank() != 0
+        for batch in tqdm(loader, desc=title, unit="batch", disable=hidden, leave=False):
             yield batch.images, batch.labels
     finally:
         loader.close()

@@ -22,6 +22,7 @@ from gabn_plugin.contrast.replace import other_rows, own_uniforms, rows_among
 from gabn_plugin.contrast.settings import SESSION, ContrastSettings
 from gabn_plugin.contrast.source import (
     PARTITION,
+    Subsets,
     check_publisher,
     digest_of,
     published_subsets,
@@ -43,6 +44,7 @@ class ContrastErasing(Hook):
         self.name = name
         self.epoch = settings.first_epoch(session.num_epochs)
         self.found: Contrast | None = None
+        self._written: Subsets | None = None  # the table or file, as it was before training
         self._newest: str | None = None  # digest of the newest partition when last looked at
         self._resumed = False
         self._steps = torch.zeros(2, device=session.device)  # without reference rows, all
@@ -52,18 +54,18 @@ class ContrastErasing(Hook):
 
     def before_train(self, session: Session) -> None:
         """Refuses a partition that is missing, useless, or another than before (UserError)."""
-        written = written_subsets(self.settings, session)
-        if written is None:
+        self._written = written_subsets(self.settings, session)
+        if self._written is None:
             check_publisher(session, self.epoch, self.name)
             if self._resumed:
                 self._check_unchanged(self._published_digest(session), self._newest)
         elif self.found is not None:
-            self._check_unchanged(written.digest, self.found.digest)
+            self._check_unchanged(self._written.digest, self.found.digest)
 
     def before_epoch(self, session: Session) -> None:
         """Draws the map if it is due and not there."""
         if self.found is None and session.epoch >= self.epoch:
-            subsets = written_subsets(self.settings, session) or published_subsets(session)
+            subsets = self._written or published_subsets(session)
             self.found, maps = find_contrast(session, self.settings, subsets, self.seed)
             self._tell()
             write_contrast(self.found, maps, session)

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
-from tqdm import tqdm
 
 from arcface_fair import dist
 from arcface_fair.batchnorm import rank0_statistics
@@ -115,15 +114,10 @@ def _loaded(session: Session, positions: np.ndarray) -> tuple[Tensor, Tensor]:
 def _clean(
     session: Session, batches: Sequence[np.ndarray], title: str
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    images = clean_images(
+    return clean_images(
         session.dataset, batches, num_workers=session.num_workers,
-        skip_bad_images=session.skip_bad_images, device=session.device,
+        skip_bad_images=session.skip_bad_images, device=session.device, title=title,
     )  # fmt: skip
-    with closing(images):
-        hidden = dist.rank() != 0
-        yield from tqdm(
-            images, desc=title, unit="batch", total=len(batches), disable=hidden, leave=False
-        )
 
 
 def _in_batches(rows: np.ndarray, size: int) -> list[np.ndarray]:

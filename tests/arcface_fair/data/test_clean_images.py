@@ -23,7 +23,12 @@ def dataset(tmp_path_factory):
 
 def clean(dataset, batches, skip_bad_images=False, num_workers=0):
     return clean_images(
-        dataset, batches, num_workers=num_workers, skip_bad_images=skip_bad_images, device=CPU
+        dataset,
+        batches,
+        num_workers=num_workers,
+        skip_bad_images=skip_bad_images,
+        device=CPU,
+        title="images",
     )
 
 
