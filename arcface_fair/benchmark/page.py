@@ -223,4 +223,22 @@ def _groups(lines: list[Line]) -> str:
         values = [*line.groups.values(), *line.tprs.values()]
         rows.append((_name(line), [f"<td>{100 * value:.2f}</td>" for value in values]))
     shown = table("Accuracy and TPR at FPR 0.01 per group, percent", heads, rows)
+    shown += _group_differences(heads, lines)
     return f"<details><summary>Group by group</summary>{shown}</details>"
+
+
+def _group_differences(heads: list[str], lines: list[Line]) -> str:
+    """Every group's accuracy and TPR against the baseline's, paired by seed."""
+    names = [f"accuracy/{group}" for group in lines[0].groups]
+    names += [f"tpr/{group}" for group in lines[0].tprs]
+    rows = [
+        (_name(line), [_change(name, line.against_baseline.get(name)) for name in names])
+        for line in lines
+        if line.against_baseline
+    ]
+    if not rows:
+        return ""
+    caption = (
+        f"Difference to {lines[0].baseline} per group, paired by seed, points with 95 % t-intervals"
+    )
+    return table(caption, heads, rows)

@@ -63,6 +63,19 @@ def test_differences_intervals_and_shares_are_there(folder):
     assert "contrast minus contrast_rolled" in found
 
 
+def test_every_groups_paired_difference_has_its_interval(folder):
+    results = gather(folder)
+    split = next(iter(results.rows["contrast"]["runs"]))
+    part = page(results).split("per group, paired by seed")[1].split("</table>")[0]
+    row = part.split("partition-contrast erasing</th>")[1].split("</tr>")[0]
+    mine, theirs = (results.figures(name, split) for name in ("contrast", "arcface"))
+    names = [k for k in next(iter(mine.values())) if k.startswith(("accuracy/", "tpr/"))]
+    assert len(names) >= 4
+    for name in names:
+        mean = 100 * sum(mine[s][name] - theirs[s][name] for s in mine) / len(mine)
+        assert f"{mean:+.2f}<small>[" in row, name
+
+
 def test_what_failed_is_said(folder):
     found = text(page(gather(folder)))
     assert "levelling down" in found
