@@ -28,12 +28,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
 import gabn_plugin  # noqa: E402
-from arcface_fair.attention import attend, plain_margin  # noqa: E402
+from arcface_fair.attention.gradient_maps import attend, plain_margin  # noqa: E402
 from arcface_fair.backbones import get_model  # noqa: E402
-from arcface_fair.data.atomic import atomic_files  # noqa: E402
 from arcface_fair.data.groups import GroupTable  # noqa: E402
+from arcface_fair.files import atomic_files  # noqa: E402
 from arcface_fair.head import ArcFace, PartialFC  # noqa: E402
-from arcface_fair.session import Session  # noqa: E402
+from arcface_fair.plugin.session import Session  # noqa: E402
 
 CLASSES, GROUPS = 1000, 4
 # name -> (settings, steps that one timing covers, the limit with r34)

@@ -19,7 +19,7 @@ import torch.multiprocessing as mp
 
 from arcface_fair.backbones import get_model
 from arcface_fair.head import ArcFace, PartialFC
-from arcface_fair.head.scaler import build_scaler
+from arcface_fair.hosts.scaler import build_scaler
 
 STEPS, BATCH, CLASSES, SIZE = 20, 64, 20_000, 512
 WARM_UP = 5

@@ -26,12 +26,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from arcface_fair.data.alignment import TEMPLATE  # noqa: E402
-from arcface_fair.data.crop import Crop  # noqa: E402
-from arcface_fair.data.landmarks import Landmarks  # noqa: E402
-from arcface_fair.data.packing import pack_people  # noqa: E402
-from arcface_fair.data.record_report import inspect_record  # noqa: E402
-from arcface_fair.data.sources import open_source  # noqa: E402
+from arcface_fair.data.image.alignment import TEMPLATE  # noqa: E402
+from arcface_fair.data.image.crop import Crop  # noqa: E402
+from arcface_fair.data.image.landmarks import Landmarks  # noqa: E402
+from arcface_fair.data.record.packing import pack_people  # noqa: E402
+from arcface_fair.data.record.report import inspect_record  # noqa: E402
+from arcface_fair.data.record.sources import open_source  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "packing.json"
 SHOTS = 50

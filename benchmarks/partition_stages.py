@@ -24,14 +24,14 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from arcface_fair.checkpoint import kept_model_path  # noqa: E402
 from arcface_fair.config import load_config  # noqa: E402
-from arcface_fair.data.synthetic import World, write_world  # noqa: E402
-from arcface_fair.evaluation.embed import embed_bin  # noqa: E402
 from arcface_fair.export import load_backbone  # noqa: E402
-from arcface_fair.partitions import PartitionedRun, open_run  # noqa: E402
-from arcface_fair.partitions.composition import follows  # noqa: E402
-from arcface_fair.trainer import train  # noqa: E402
+from arcface_fair.figures import PartitionedRun, open_run  # noqa: E402
+from arcface_fair.figures.composition import follows  # noqa: E402
+from arcface_fair.run.checkpoint import kept_model_path  # noqa: E402
+from arcface_fair.run.embed import embed_bin  # noqa: E402
+from arcface_fair.synthetic import World, write_world  # noqa: E402
+from arcface_fair.hosts.embedded import train  # noqa: E402
 from invreg_plugin.partition import PartitionSettings, agreement, learn_partition  # noqa: E402
 
 

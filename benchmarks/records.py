@@ -25,9 +25,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from arcface_fair.data.record_scan import scan_records  # noqa: E402
-from arcface_fair.data.recordio import IndexedRecordReader, RecordHeader, pack  # noqa: E402
-from arcface_fair.data.recordio_writer import IndexedRecordWriter  # noqa: E402
+from arcface_fair.data.record.recordio import IndexedRecordReader, RecordHeader, pack  # noqa: E402
+from arcface_fair.data.record.scan import scan_records  # noqa: E402
+from arcface_fair.data.record.writer import IndexedRecordWriter  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "records.json"
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from torch import Tensor
 
-from arcface_fair.attention import ObjectiveScale
+from arcface_fair.attention.gradient_maps import ObjectiveScale
 from arcface_fair.errors import UserError
-from arcface_fair.penalties import Augmentation, Penalty
-from arcface_fair.plugins import Plugin
-from arcface_fair.session import Session, Step
+from arcface_fair.plugin.loading import Plugin
+from arcface_fair.plugin.penalties import Augmentation, Penalty
+from arcface_fair.plugin.session import Session, Step
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings as Settings
 from gabn_plugin.contrast import ContrastErasing

@@ -22,7 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from arcface_fair import dist
-from arcface_fair.attention import Attention, ObjectiveScale, attend, certainty, share_of_rows
+from arcface_fair.attention.gradient_maps import (
+    Attention,
+    ObjectiveScale,
+    attend,
+    certainty,
+    share_of_rows,
+)
 from arcface_fair.head import Active, PartialFC
 from gabn_plugin.classifier import FEWEST_ROWS, MapClassifier
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, log_softmax
 
 from arcface_fair import dist
-from arcface_fair.attention import frozen, relative_maps, statistics_held
+from arcface_fair.attention.gradient_maps import frozen, relative_maps, statistics_held
 from arcface_fair.errors import UserError
 from gabn_plugin.config import GabnSettings
 from gabn_plugin.resnet import MapNet

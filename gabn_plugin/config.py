@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from arcface_fair.errors import UserError
-from arcface_fair.settings import check_choice, check_range, parse_block
+from arcface_fair.plugin.settings import check_choice, check_range, parse_block
 from gabn_plugin.contrast.settings import ContrastSettings
 
 OBJECTIVES = ("term", "shift", "literal")

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from arcface_fair.attention import ObjectiveScale
-from arcface_fair.hooks import Hook
-from arcface_fair.penalties import Penalty
-from arcface_fair.session import Session
+from arcface_fair.attention.gradient_maps import ObjectiveScale
+from arcface_fair.plugin.hooks import Hook
+from arcface_fair.plugin.penalties import Penalty
+from arcface_fair.plugin.session import Session
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings
 from gabn_plugin.contrast import ContrastErasing

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from arcface_fair import dist
-from arcface_fair.attention import (
+from arcface_fair.attention.gradient_maps import (
     Attention,
     ObjectiveScale,
     attend,
@@ -27,7 +27,7 @@ from arcface_fair.attention import (
     statistics_held,
 )
 from arcface_fair.head import Active
-from arcface_fair.session import Session, Step
+from arcface_fair.plugin.session import Session, Step
 from gabn_plugin.adversarial import Confusion
 from gabn_plugin.classifier import FEWEST_ROWS, MapClassifier
 from gabn_plugin.config import GabnSettings

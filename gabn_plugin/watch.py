@@ -13,9 +13,14 @@ import torch
 from torch import Tensor
 
 from arcface_fair import dist
-from arcface_fair.attention import Attention, group_sums, half_mass_area, relative_maps
-from arcface_fair.hooks import Hook
-from arcface_fair.session import Session
+from arcface_fair.attention.gradient_maps import (
+    Attention,
+    group_sums,
+    half_mass_area,
+    relative_maps,
+)
+from arcface_fair.plugin.hooks import Hook
+from arcface_fair.plugin.session import Session
 
 _MEMORY = 0.98  # of the running confidence, per step
 

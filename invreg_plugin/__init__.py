@@ -8,9 +8,9 @@ identities at the listed epochs, and one penalty over all partitions found so fa
 
 from __future__ import annotations
 
-from arcface_fair.penalties import Penalty
-from arcface_fair.plugins import Plugin
-from arcface_fair.session import Session
+from arcface_fair.plugin.loading import Plugin
+from arcface_fair.plugin.penalties import Penalty
+from arcface_fair.plugin.session import Session
 from invreg_plugin.config import InvRegSettings as Settings
 from invreg_plugin.hook import SHARED_STAGES, PartitionStages, check_stages
 from invreg_plugin.state import Partitions

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from arcface_fair.errors import UserError
-from arcface_fair.settings import check_choice, check_range
+from arcface_fair.plugin.settings import check_choice, check_range
 from invreg_plugin.objective import OBJECTIVES
 
 PARTITIONS = ("learned", "shuffled", "random", "table")

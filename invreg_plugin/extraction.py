@@ -14,11 +14,11 @@ import numpy as np
 from torch.nn.functional import normalize
 
 from arcface_fair import dist
-from arcface_fair.batchnorm import rank0_statistics
-from arcface_fair.data.clean_images import clean_images
-from arcface_fair.data.dataset import to_input
+from arcface_fair.data.training.clean_images import clean_images
+from arcface_fair.data.training.dataset import to_input
 from arcface_fair.errors import UserError
-from arcface_fair.session import Session
+from arcface_fair.plugin.session import Session
+from arcface_fair.run.batchnorm import rank0_statistics
 from invreg_plugin.features import FeatureStore, fingerprint
 
 

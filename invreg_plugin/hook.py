@@ -11,9 +11,9 @@ from torch import Tensor
 
 from arcface_fair import dist
 from arcface_fair.errors import UserError
-from arcface_fair.hooks import Hook
-from arcface_fair.penalties import Penalty
-from arcface_fair.session import Session
+from arcface_fair.plugin.hooks import Hook
+from arcface_fair.plugin.penalties import Penalty
+from arcface_fair.plugin.session import Session
 from invreg_plugin.assignments import (
     Partition,
     agreement,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from arcface_fair.session import Step
+from arcface_fair.plugin.session import Step
 from invreg_plugin.penalty import irmv1, rex, subset_risk
 from invreg_plugin.state import Partitions
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from arcface_fair.benchmark.folder import Folder, write_json
-from arcface_fair.benchmark.plan import FORMAT, PROTOCOL, Run, resolve
-from arcface_fair.benchmark.suites import all_rows
+from studies.folder import Folder, write_json
+from studies.plan import FORMAT, PROTOCOL, Run, resolve
+from studies.suites import all_rows
 
 GROUPS = ("amber", "birch", "coral", "dune")
 MADE = {

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from arcface_fair import dist
-from arcface_fair.hooks import Hook
-from arcface_fair.plugins import Plugin
+from arcface_fair.plugin.hooks import Hook
+from arcface_fair.plugin.loading import Plugin
 
 NAME = "recorder"
 

@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from arcface_fair.data.bins import write_bin
-from arcface_fair.data.recordio_writer import write_insightface_record
+from arcface_fair.data.record.writer import write_insightface_record
+from arcface_fair.data.sets.bins import write_bin
 
 
 def picture(identity: int, shot: int) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from arcface_fair.cli import main
 from arcface_fair.export.pack import LICENCE_NOTE
-from arcface_fair.trainer import train
+from arcface_fair.hosts.embedded import train
 from tests.scrfd import write_stand_in_detector
 from tests.small_data import picture, small_run, write_small_record
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from arcface_fair.data.sampler import EpochBatches
-from arcface_fair.hooks import Hook
-from arcface_fair.plugins import Plugin
+from arcface_fair.data.training.sampler import EpochBatches
+from arcface_fair.plugin.hooks import Hook
+from arcface_fair.plugin.loading import Plugin
 
 NAME = "upstream_order"
 

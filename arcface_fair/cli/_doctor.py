@@ -28,7 +28,7 @@ def environment() -> list[str]:
     import torch
     import torch.distributed as torch_dist
 
-    from arcface_fair.plugins import announced_plugins
+    from arcface_fair.plugin.loading import announced_plugins
 
     versions = [f"{name} {_version(name)}" for name in _PACKAGES]
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())] or [
@@ -80,9 +80,9 @@ def read_config(name: str) -> Mapping[str, Any]:
 
 def data(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """What lies where the config points, and what of it does not agree with the config."""
-    from arcface_fair.data.dataset import check_labels, open_dataset
     from arcface_fair.data.groups import GroupTable
-    from arcface_fair.plugins import load_plugin_modules, parse_plugin_settings
+    from arcface_fair.data.training.dataset import check_labels, open_dataset
+    from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
 
     lines, problems = [f"config {config['name']}"], []
     try:

@@ -6,12 +6,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from arcface_fair.cli._protocols import text_table
+from arcface_fair.judge.comparisons import text_table
 
 if TYPE_CHECKING:
     from arcface_fair.evaluation.all_pairs import AllPairs
-    from arcface_fair.evaluation.report import Report
     from arcface_fair.evaluation.resampling import Estimate
+    from arcface_fair.report import Report
 
 WHOLE = ("mean accuracy", "worst accuracy", "STD n", "STD n-1", "SER")
 SPREADS = ("FMR max/min", "FNMR max/min", "FDR", "GARBE", "inequity rate")
@@ -49,7 +49,7 @@ def at_one_threshold(report: Report) -> str:
 
 def all_pairs_text(name: str, found: AllPairs) -> str:
     """TPR at each FPR by scope, with counts; notes below."""
-    from arcface_fair.evaluation.report.content import pair_notes
+    from arcface_fair.report.content import pair_notes
 
     rates = found.scopes[0].rates
     heads = [f"{name}: all pairs", "images", "people", "impostors"]

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Runs the whole demo and ends by saying what lies where."""
     from arcface_fair.cli.synthesize import draw_world
-    from arcface_fair.data.synthetic import World
+    from arcface_fair.synthetic import World
 
     started = time.perf_counter()
     print(f"arcface-fair demo: about {MINUTES} minutes on two CPU cores; Ctrl-C stops it.\n")
@@ -97,7 +97,7 @@ def folder_name(run_name: str) -> str:
 def train(spec: DemoRun, root: Path, output: Path, seed: int) -> Path:
     """One run of ``RUNS``; its folder."""
     from arcface_fair.config import load_config, merged
-    from arcface_fair.trainer import train as train_run
+    from arcface_fair.hosts.embedded import train as train_run
 
     changes = {"rec": str(root / spec.faces), "output": str(output), "seed": seed}
     return train_run(merged(load_config(spec.config, changes), spec.changes))
@@ -106,8 +106,8 @@ def train(spec: DemoRun, root: Path, output: Path, seed: int) -> Path:
 def verify(outputs: dict[str, Path], faces: Path) -> dict[str, FairnessTable]:
     """Per-group tables of every run on the people that no run has seen."""
     from arcface_fair.cli.evaluate import judge, read_sets
-    from arcface_fair.evaluation.embed import embed_bin
     from arcface_fair.export import load_backbone
+    from arcface_fair.run.embed import embed_bin
 
     def embed(backbone: Any, images: Any, told: Any) -> Any:
         return embed_bin(backbone, images, on_images=told)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arcface_fair.cli._models import choose_device, embedder, names_of
-from arcface_fair.cli._sets import group_name, read_verification_sets
 from arcface_fair.errors import UserError
+from arcface_fair.judge.models import choose_device, embedder, names_of
+from arcface_fair.judge.sets import group_name, read_verification_sets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from arcface_fair.evaluation import FairnessTable
     from arcface_fair.evaluation.comparisons import Comparisons
-    from arcface_fair.evaluation.report import Report
+    from arcface_fair.report import Report
 
     Embed = Callable[[NDArray[np.uint8], Callable[[int], object]], NDArray[np.float32]]
     Sets = dict[str, tuple[NDArray[np.uint8], NDArray[np.bool_]]]
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints tables; writes the files asked for."""
-    from arcface_fair.cli._protocols import judge_all_pairs, judge_ijb, text_table
+    from arcface_fair.judge.comparisons import judge_all_pairs, judge_ijb, text_table
 
     _check(args)
     names = names_of(args.models)
@@ -134,7 +134,7 @@ def _report(
 
     from arcface_fair.cli._facts import figures_of_runs, run_facts
     from arcface_fair.evaluation.measures import Protocol
-    from arcface_fair.evaluation.report import build_report
+    from arcface_fair.report import build_report
 
     total = args.resamples * len(judged)
     with tqdm(total=total, desc="intervals", unit="draws", leave=False) as bar:
@@ -172,7 +172,7 @@ def _tell(report: Report) -> None:
 
 
 def _write(report: Report, args: argparse.Namespace) -> None:
-    from arcface_fair.evaluation.report import write_csv, write_html, write_json
+    from arcface_fair.report import write_csv, write_html, write_json
 
     for path, write in ((args.html, write_html), (args.json, write_json), (args.csv, write_csv)):
         if path:
@@ -201,7 +201,7 @@ def bins_of_run(model: Path) -> list[Path]:
 
 def read_sets(bins: Iterable[Path]) -> Sets:
     """Decoded images and same-or-not by group. Raises UserError for two sets of one name."""
-    from arcface_fair.data.bins import decode_bin
+    from arcface_fair.data.sets.bins import decode_bin
 
     found = read_verification_sets(bins)
     return {n: (decode_bin(each.images, str(each.path)), each.same) for n, each in found.items()}

@@ -31,9 +31,9 @@ def run(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from arcface_fair.cli.inspect import num_classes
-    from arcface_fair.data.overlap import overlapping
-    from arcface_fair.data.record_report import inspect_record
-    from arcface_fair.data.record_rewrite import OUTPUTS, refuse_existing, rewrite_record
+    from arcface_fair.data.record.overlap import overlapping
+    from arcface_fair.data.record.report import inspect_record
+    from arcface_fair.data.record.rewrite import OUTPUTS, refuse_existing, rewrite_record
     from arcface_fair.errors import UserError
 
     if not (args.names or args.classes):
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
 
 def class_names(path: Path, classes: int, listed: Path | None) -> list[str]:
     """The names of the record's classes. Raises UserError where there are none."""
-    from arcface_fair.data.record_rewrite import read_groups_beside
+    from arcface_fair.data.record.rewrite import read_groups_beside
     from arcface_fair.errors import UserError
 
     if listed is not None:

@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the table, and for a vote the shares beside it (OUT.shares.tsv)."""
-    from arcface_fair.data.record_dataset import RecordDataset
-    from arcface_fair.data.record_rewrite import refuse_existing
+    from arcface_fair.data.record.dataset import RecordDataset
+    from arcface_fair.data.record.rewrite import refuse_existing
     from arcface_fair.data.votes import join, rename, vote, write_shares
     from arcface_fair.errors import UserError
 

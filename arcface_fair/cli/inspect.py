@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from arcface_fair.data.groups import Attribute, GroupTable
-    from arcface_fair.data.record_report import RecordReport
+    from arcface_fair.data.record.report import RecordReport
 
 HELP = "look through a record: identities, images, sizes, groups, faults; write a clean copy"
 
@@ -36,9 +36,9 @@ def run(args: argparse.Namespace) -> int:
     """Prints the report; exit code 1 if something is wrong with the record and stays so."""
     from tqdm import tqdm
 
-    from arcface_fair.data.record_report import inspect_record
-    from arcface_fair.data.record_rewrite import read_groups_beside, refuse_existing
-    from arcface_fair.data.record_words import words
+    from arcface_fair.data.record.metadata import words
+    from arcface_fair.data.record.report import inspect_record
+    from arcface_fair.data.record.rewrite import read_groups_beside, refuse_existing
     from arcface_fair.errors import UserError
 
     if args.workers < 1:
@@ -81,8 +81,8 @@ def rebuild(path: Path, force: bool) -> None:
     """Writes the index beside the record."""
     from tqdm import tqdm
 
-    from arcface_fair.data.lost_index import rebuild_index
-    from arcface_fair.data.record_rewrite import refuse_existing
+    from arcface_fair.data.record.lost_index import rebuild_index
+    from arcface_fair.data.record.rewrite import refuse_existing
 
     index = path.with_suffix(".idx")
     refuse_existing(index.parent, [index.name], force)
@@ -109,10 +109,10 @@ def print_groups(table: GroupTable, report: RecordReport) -> None:
 
 def draw(report: RecordReport, path: Path, groups: Attribute | None) -> None:
     """Writes the contact sheet."""
-    from arcface_fair.data.atomic import atomic_files
-    from arcface_fair.data.contact_sheet import draw_sheet
-    from arcface_fair.data.images import encode
+    from arcface_fair.data.image.contact_sheet import draw_sheet
+    from arcface_fair.data.image.images import encode
     from arcface_fair.errors import UserError
+    from arcface_fair.files import atomic_files
 
     if not len(report.labels):
         raise UserError(f"{report.path} holds no image of use; there is nothing to draw")
@@ -126,7 +126,7 @@ def repair(report: RecordReport, out: Path, force: bool) -> None:
     """Writes the clean copy."""
     from tqdm import tqdm
 
-    from arcface_fair.data.record_rewrite import rewrite_record
+    from arcface_fair.data.record.rewrite import rewrite_record
 
     with tqdm(total=len(report.labels), desc="writing", unit=" images", delay=0.5) as bar:
         images, identities = rewrite_record(report, out, force=force, progress=bar.update)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from arcface_fair.data.pair_sets import PairSet
+    from arcface_fair.data.sets.pair_sets import PairSet
 
 HELP = "make verification sets (.bin) from RFW, CelebA, DigiFace or a table of pairs"
 
@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> None:
     """Makes the sets one after the other; each is read back before it gets its name."""
     from tqdm import tqdm
 
-    from arcface_fair.data.pair_sets import build_set
-    from arcface_fair.data.record_rewrite import refuse_existing
+    from arcface_fair.data.record.rewrite import refuse_existing
+    from arcface_fair.data.sets.pair_sets import build_set
     from arcface_fair.errors import UserError
 
     if args.workers < 1:
@@ -85,11 +85,11 @@ def run(args: argparse.Namespace) -> None:
 
 def read_sets(args: argparse.Namespace) -> list[PairSet]:
     """The pairs, by kind."""
-    from arcface_fair.data.celeba import celeba_sets
-    from arcface_fair.data.crop import Crop
-    from arcface_fair.data.landmarks import Landmarks
-    from arcface_fair.data.pair_lists import digiface_set, listed_sets
-    from arcface_fair.data.rfw import rfw_sets
+    from arcface_fair.data.image.crop import Crop
+    from arcface_fair.data.image.landmarks import Landmarks
+    from arcface_fair.data.sets.celeba import celeba_sets
+    from arcface_fair.data.sets.pair_lists import digiface_set, listed_sets
+    from arcface_fair.data.sets.rfw import rfw_sets
 
     if args.kind == "rfw":
         return rfw_sets(args.source, args.names)

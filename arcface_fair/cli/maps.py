@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> None:
     """Prints each group's area and writes maps.npz and maps.png."""
     from tqdm import tqdm
 
+    from arcface_fair.attention.per_group import attention_maps, group_map, load_head, write_maps
     from arcface_fair.cli.evaluate import choose_device
     from arcface_fair.export import find_model, load_backbone
-    from arcface_fair.maps import attention_maps, group_map, load_head, write_maps
 
     if args.images < 1:
         raise UserError(f"--images is {args.images}; it must be at least 1, 200 is usual")
@@ -72,8 +72,8 @@ def _from_record(args: argparse.Namespace, config: Any) -> dict[str, NDArray[np.
     """The first images of every group, spread evenly over its positions."""
     import numpy as np
 
-    from arcface_fair.data.dataset import open_dataset
     from arcface_fair.data.groups import GroupTable
+    from arcface_fair.data.training.dataset import open_dataset
 
     rec = args.rec or Path(config.get("rec", ""))
     dataset = open_dataset(rec)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from arcface_fair.data.crop import Crop
-    from arcface_fair.data.packing import Packed
-    from arcface_fair.data.sources import Person
+    from arcface_fair.data.image.crop import Crop
+    from arcface_fair.data.record.packing import Packed
+    from arcface_fair.data.record.sources import Person
 
 HELP = "pack image folders or a list into train.rec, train.idx, property and groups.tsv"
 
@@ -56,10 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Packs with a progress bar; interrupted, the same command goes on where it stopped."""
-    from arcface_fair.data.crop import Crop
-    from arcface_fair.data.landmarks import Landmarks
-    from arcface_fair.data.packing import OUTPUTS
-    from arcface_fair.data.record_rewrite import refuse_existing
+    from arcface_fair.data.image.crop import Crop
+    from arcface_fair.data.image.landmarks import Landmarks
+    from arcface_fair.data.record.packing import OUTPUTS
+    from arcface_fair.data.record.rewrite import refuse_existing
     from arcface_fair.errors import UserError
 
     if args.workers < 1 or not 1 <= args.quality <= 100:
@@ -90,8 +90,8 @@ def run(args: argparse.Namespace) -> None:
 
 def read_people(args: argparse.Namespace) -> list[Person]:
     """Who is packed: the source's people without those that a list names."""
-    from arcface_fair.data.overlap import overlapping
-    from arcface_fair.data.sources import open_source, settle_duplicates
+    from arcface_fair.data.record.overlap import overlapping
+    from arcface_fair.data.record.sources import open_source, settle_duplicates
     from arcface_fair.errors import UserError
 
     people = open_source(args.source, args.group_column)
@@ -108,7 +108,7 @@ def pack(people: list[Person], crop: Crop, args: argparse.Namespace) -> Packed:
     """The packing under its progress bar."""
     from tqdm import tqdm
 
-    from arcface_fair.data.packing import pack_people
+    from arcface_fair.data.record.packing import pack_people
 
     with tqdm(desc="packing", unit=" images", delay=0.5, mininterval=0.5) as bar:
 

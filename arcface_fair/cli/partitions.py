@@ -13,7 +13,7 @@ from arcface_fair.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from arcface_fair.partitions import PartitionedRun
+    from arcface_fair.figures import PartitionedRun
 
 HELP = "look at a run's identity partitions: composition, faces, features, attention"
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints what the partitions follow and writes the figures and their numbers."""
-    from arcface_fair.partitions import open_run
+    from arcface_fair.figures import open_run
 
     if args.images < 1:
         raise UserError(f"--images is {args.images}; it must be at least 1, 300 is usual")
@@ -64,13 +64,13 @@ def run(args: argparse.Namespace) -> None:
 
 def compositions(found: PartitionedRun, folder: Path) -> list[Path]:
     """Figures 7 and 1a of the paper, what follows what, and the numbers; prints the latter."""
-    from arcface_fair.data.atomic import atomic_files
-    from arcface_fair.partitions.composition import summarise
-    from arcface_fair.partitions.composition_figures import (
+    from arcface_fair.figures.composition import summarise
+    from arcface_fair.figures.composition_figures import (
         draw_composition,
         draw_follows,
         draw_shares,
     )
+    from arcface_fair.files import atomic_files
 
     summary = summarise(found)
     for number, stage in summary["stages"].items():
@@ -110,7 +110,7 @@ def stage_in_words(number: str, stage: dict[str, Any]) -> str:
 
 def faces(found: PartitionedRun, folder: Path, seed: int) -> list[Path]:
     """People of every subset, one picture per stage."""
-    from arcface_fair.partitions.faces import draw_faces
+    from arcface_fair.figures.faces import draw_faces
 
     return [
         draw_faces(found, stage, folder / f"faces_stage_{stage.number}.png", seed=seed)
@@ -143,7 +143,7 @@ def networks(
     import numpy as np
 
     from arcface_fair.cli.evaluate import choose_device
-    from arcface_fair.partitions.models import moments
+    from arcface_fair.figures.models import moments
 
     device = choose_device(args.device)
     images = np.stack([found.dataset.read(int(position)) for position in positions])
@@ -164,10 +164,10 @@ def plane(
     import numpy as np
     from tqdm import tqdm
 
-    from arcface_fair.data.atomic import atomic_files
-    from arcface_fair.evaluation.embed import embed_bin
-    from arcface_fair.partitions.models import backbone_of
-    from arcface_fair.partitions.plane import draw_plane, to_plane
+    from arcface_fair.figures.models import backbone_of
+    from arcface_fair.figures.plane import draw_plane, to_plane
+    from arcface_fair.files import atomic_files
+    from arcface_fair.run.embed import embed_bin
 
     backbone = backbone_of(found.folder, last).to(device)
     with tqdm(total=len(images), desc="features", unit="img", leave=False) as bar:
@@ -191,8 +191,8 @@ def attention(
     import numpy as np
     from tqdm import tqdm
 
-    from arcface_fair.data.atomic import atomic_files
-    from arcface_fair.partitions.attention import draw_group_maps, group_maps
+    from arcface_fair.figures.attention import draw_group_maps, group_maps
+    from arcface_fair.files import atomic_files
 
     identities = found.dataset.identities[positions]
     codes, groups = np.unique(found.group.codes[identities], return_inverse=True)

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the new parts, then moves the former ones aside."""
-    from arcface_fair.saves import read_parts
+    from arcface_fair.run.checkpoint_files import read_parts
 
     if not args.run_folder.is_dir():
         raise UserError(
@@ -56,8 +56,8 @@ def write_recut(states: list[dict], world_size: int, out: Path) -> list[Path]:
     import os
     import tempfile
 
-    from arcface_fair.checkpoint import checkpoint_path, write_atomically
-    from arcface_fair.reshard import check_parts, check_world_size, cut
+    from arcface_fair.run.checkpoint import checkpoint_path, write_atomically
+    from arcface_fair.run.reshard import check_parts, check_world_size, cut
 
     check_parts(states)
     check_world_size(states, world_size)

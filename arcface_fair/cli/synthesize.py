@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from arcface_fair.data.synthetic import World
+    from arcface_fair.synthetic import World
 
 HELP = "draw faces with a planted confounder: record, group table, ground truth, test sets"
 
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> None:
     """Draws with a progress bar and says what was written where."""
     from dataclasses import replace
 
-    from arcface_fair.data.synthetic import WORLDS
     from arcface_fair.errors import UserError
+    from arcface_fair.synthetic import WORLDS
 
     if args.world not in WORLDS:
         raise UserError(
@@ -86,7 +86,7 @@ def draw_world(world: World, folder: str | Path, **settings: Any) -> Path:
 def _draw(world: World, folder: str | Path, **settings: Any) -> Path:
     from tqdm import tqdm
 
-    from arcface_fair.data.synthetic import write_world
+    from arcface_fair.synthetic import write_world
 
     with tqdm(desc="drawing", unit=" faces", mininterval=0.5, delay=0.2) as bar:
 

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Trains and says what was written where."""
     from arcface_fair.config import load_config
-    from arcface_fair.trainer import train
+    from arcface_fair.hosts.embedded import train
 
     overrides: dict[str, object] = {}
     if args.output is not None:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from arcface_fair.data.atomic import atomic_files
 from arcface_fair.errors import UserError
+from arcface_fair.files import atomic_files
 
 _RESERVED = ("identity", "name")
 

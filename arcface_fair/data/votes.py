@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from arcface_fair.data.atomic import atomic_files
 from arcface_fair.data.groups import GroupTable
-from arcface_fair.data.overlap import plain
-from arcface_fair.data.sources import read_table
+from arcface_fair.data.record.overlap import plain
+from arcface_fair.data.record.sources import read_table
 from arcface_fair.errors import UserError
+from arcface_fair.files import atomic_files
 
 _WHO = ("identity", "name", "key", "path")
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from arcface_fair.errors import UserError
-from arcface_fair.export.extra import require
+from arcface_fair.optional import require
 
 BATCHES = (1, 3, 32)
 # Rounding differs between the two runtimes: about 1e-6 of the norm was seen on r18 to r100.

@@ -22,8 +22,8 @@ from torch import nn
 import arcface_fair
 from arcface_fair.errors import UserError
 from arcface_fair.export.check import check_onnx
-from arcface_fair.export.extra import require
 from arcface_fair.export.fold import RUNTIME_STD, fold_input_scale
+from arcface_fair.optional import require
 
 DEFAULT_OPSET, MFR_OPSET, LAST_OPSET = 17, 11, 20
 # Protobuf's limit for one message; r2060 and vit_h do not fit. The graph beside the weights: 8 MB.

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from arcface_fair.data.atomic import atomic_files
 from arcface_fair.errors import UserError
-from arcface_fair.export.extra import require
+from arcface_fair.files import atomic_files
+from arcface_fair.optional import require
 
 RECOGNISER = "recognition.onnx"
 MANIFEST, LICENCE, NOTE = "manifest.json", "MODEL.LICENSE", "LICENCE-NOTE.txt"

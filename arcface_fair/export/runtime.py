@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcface_fair.errors import UserError
-from arcface_fair.export.extra import require
+from arcface_fair.optional import require
 
 
 class OnnxEmbedder:

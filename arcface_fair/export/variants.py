@@ -19,9 +19,9 @@ from torch import nn
 
 from arcface_fair.errors import UserError
 from arcface_fair.export.check import breach_by_name
-from arcface_fair.export.extra import require
 from arcface_fair.export.fold import RUNTIME_STD, fold_input_scale
 from arcface_fair.export.onnx_file import DEFAULT_OPSET, add_facts, drafted, plain_copy, trace
+from arcface_fair.optional import require
 
 LARGEST_HALF = 65504.0  # of float16
 

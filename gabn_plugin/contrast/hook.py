@@ -14,8 +14,8 @@ from torch import Tensor
 
 from arcface_fair import dist
 from arcface_fair.errors import UserError
-from arcface_fair.hooks import Hook
-from arcface_fair.session import Session, Step
+from arcface_fair.plugin.hooks import Hook
+from arcface_fair.plugin.session import Session, Step
 from gabn_plugin.contrast.found import Contrast, near_the_gate
 from gabn_plugin.contrast.picture import write_contrast
 from gabn_plugin.contrast.replace import other_rows, own_uniforms, rows_among

@@ -22,7 +22,13 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from arcface_fair import dist
-from arcface_fair.attention import ObjectiveScale, attend, group_sums, plain_margin, relative_maps
+from arcface_fair.attention.gradient_maps import (
+    ObjectiveScale,
+    attend,
+    group_sums,
+    plain_margin,
+    relative_maps,
+)
 from arcface_fair.head import PartialFC
 
 _SURROUNDINGS = 31  # side of the box that local contrast is against, pixels

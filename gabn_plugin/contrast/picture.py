@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcface_fair import dist
-from arcface_fair.data.atomic import atomic_files
 from arcface_fair.errors import UserError
-from arcface_fair.session import Session
+from arcface_fair.files import atomic_files
+from arcface_fair.plugin.session import Session
 from gabn_plugin.contrast.found import Contrast
 from gabn_plugin.contrast.maps import SubsetMaps
 

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from arcface_fair.errors import UserError
-from arcface_fair.settings import check_choice, check_range
+from arcface_fair.plugin.settings import check_choice, check_range
 
 FILLS = ("batch", "reference", "grey")
 CONTROLS = ("off", "rolled")

@@ -18,7 +18,7 @@ from arcface_fair.errors import UserError
 from gabn_plugin.contrast.settings import SESSION, TABLE, ContrastSettings
 
 if TYPE_CHECKING:
-    from arcface_fair.session import Session
+    from arcface_fair.plugin.session import Session
 
 # What another plugin leaves in ``session.shared``: the newest partition, uint8 [C], and ahead of
 # time its own name with the epochs before which it makes one.

@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from arcface_fair import dist
-from arcface_fair.batchnorm import rank0_statistics
-from arcface_fair.data.clean_images import clean_images
-from arcface_fair.data.dataset import to_input
+from arcface_fair.data.training.clean_images import clean_images
+from arcface_fair.data.training.dataset import to_input
 from arcface_fair.errors import UserError
-from arcface_fair.session import Session
+from arcface_fair.plugin.session import Session
+from arcface_fair.run.batchnorm import rank0_statistics
 from gabn_plugin.contrast.found import Contrast, decide
 from gabn_plugin.contrast.gap import Gaps, gap_positions, subset_gaps
 from gabn_plugin.contrast.maps import SubsetMaps, map_positions, subset_maps

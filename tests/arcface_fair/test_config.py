@@ -59,8 +59,8 @@ def test_a_config_without_config_says_how_to_begin(folder):
     "name", sorted(p.stem for p in shipped_configs().glob("*.py") if p.stem != "base")
 )
 def test_every_shipped_config_parses(name):
-    from arcface_fair.plugins import load_plugin_modules, parse_plugin_settings
-    from arcface_fair.trainer.settings import parse_run
+    from arcface_fair.hosts.settings import parse_run
+    from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
 
     config = load_config(name)
     modules = load_plugin_modules(config.plugins)

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 import gabn_plugin.adversarial as adversarial
 from arcface_fair import dist
-from arcface_fair.attention import ObjectiveScale, plain_margin
+from arcface_fair.attention.gradient_maps import ObjectiveScale, plain_margin
 from arcface_fair.head import ArcFace, PartialFC
 from gabn_plugin.adversarial import Confusion
 from gabn_plugin.classifier import MapClassifier

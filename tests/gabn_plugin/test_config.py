@@ -2,7 +2,7 @@
 import pytest
 
 from arcface_fair.errors import UserError
-from arcface_fair.settings import parse_block
+from arcface_fair.plugin.settings import parse_block
 from gabn_plugin import Settings
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from arcface_fair.config import load_config
-from arcface_fair.plugins import load_plugin_modules, parse_plugin_settings
-from arcface_fair.trainer.settings import parse_run
+from arcface_fair.hosts.settings import parse_run
+from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
 from gabn_plugin import Settings
 
 NAMES = sorted(path.stem for path in (Path(__file__).parents[2] / "configs").glob("bupt_*.py"))

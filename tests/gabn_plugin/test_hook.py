@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from arcface_fair.attention import ObjectiveScale
-from arcface_fair.penalties import Penalty
+from arcface_fair.attention.gradient_maps import ObjectiveScale
+from arcface_fair.plugin.penalties import Penalty
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings
 from gabn_plugin.hook import BalanceSchedule, BalanceState

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 import gabn_plugin
-from arcface_fair.attention import attend, plain_margin
+from arcface_fair.attention.gradient_maps import attend, plain_margin
 from arcface_fair.backbones import get_model
 from arcface_fair.data.groups import GroupTable
 from arcface_fair.head import ArcFace, PartialFC
-from arcface_fair.session import Session
+from arcface_fair.plugin.session import Session
 from gabn_plugin.erasing import most_sensitive
 from gabn_plugin.step import is_due
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from arcface_fair.attention import Attention
+from arcface_fair.attention.gradient_maps import Attention
 from gabn_plugin.watch import AttentionWatch
 
 

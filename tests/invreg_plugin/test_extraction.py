@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from arcface_fair import dist
 from arcface_fair.backbones import get_model
-from arcface_fair.data.dataset import open_dataset, to_input
+from arcface_fair.data.training.dataset import open_dataset, to_input
 from arcface_fair.errors import UserError
 from invreg_plugin.extraction import extract_features, runs_of_neighbours
 from tests.ranks import RankError, run_ranks

@@ -7,12 +7,12 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from arcface_fair.data.groups import GroupTable
-from arcface_fair.data.recordio_writer import write_insightface_record
+from arcface_fair.data.record.writer import write_insightface_record
 from arcface_fair.errors import UserError
-from arcface_fair.penalties import Penalty
-from arcface_fair.plugins import load_plugin_modules
-from arcface_fair.trainer import Trainer, train
-from arcface_fair.trainer.settings import parse_run
+from arcface_fair.hosts.settings import parse_run
+from arcface_fair.plugin.loading import load_plugin_modules
+from arcface_fair.plugin.penalties import Penalty
+from arcface_fair.hosts.embedded import Trainer, train
 from invreg_plugin.config import InvRegSettings
 from invreg_plugin.hook import PartitionStages
 from invreg_plugin.state import Partitions

@@ -17,7 +17,7 @@ import torch
 
 import invreg_plugin.features
 from arcface_fair.errors import UserError
-from arcface_fair.trainer import train
+from arcface_fair.hosts.embedded import train
 from invreg_plugin.features import FeatureStore
 from tests.recorder import read_losses
 from tests.small_data import small_run, write_small_record

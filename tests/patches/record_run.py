@@ -37,8 +37,8 @@ def record_losses(path: str) -> None:
 
 
 def stand_in_for_mxnet() -> None:
-    from arcface_fair.data.images import decode
-    from arcface_fair.data.recordio import IndexedRecordReader, unpack
+    from arcface_fair.data.image.images import decode
+    from arcface_fair.data.record.recordio import IndexedRecordReader, unpack
 
     class Reader:
         def __init__(self, idx: str, rec: str, mode: str) -> None:

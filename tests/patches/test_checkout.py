@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from arcface_fair.data.bins import load_bin
-from arcface_fair.data.images import decode
+from arcface_fair.data.image.images import decode
+from arcface_fair.data.sets.bins import load_bin
 from tests.patches import hosts
 from tests.patches.checkout import checkout, fresh_copy
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from arcface_fair.cli._patching import installer
-from arcface_fair.data.recordio_writer import write_insightface_record
+from arcface_fair.data.record.writer import write_insightface_record
 from tests.patches.hosts import MINIATURE, NOT_IN_MINIATURE, install, losses, miniature, run
 from tests.small_data import picture, write_small_record
 
@@ -142,8 +142,8 @@ def test_what_cannot_work_is_said_before_training(home, record, tmp_path, change
 GROUP_WRITER = """
 from dataclasses import dataclass
 from pathlib import Path
-from arcface_fair.hooks import Hook
-from arcface_fair.plugins import Plugin
+from arcface_fair.plugin.hooks import Hook
+from arcface_fair.plugin.loading import Plugin
 NAME = "group_writer"
 @dataclass(frozen=True)
 class Settings:

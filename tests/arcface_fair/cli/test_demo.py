@@ -5,8 +5,8 @@ import pytest
 
 from arcface_fair.cli.demo import CEILING, CONTRAST, EXPORTED, RUNS, folder_name
 from arcface_fair.config import load_config, merged
-from arcface_fair.plugins import load_plugin_modules, parse_plugin_settings
-from arcface_fair.trainer.settings import parse_run
+from arcface_fair.hosts.settings import parse_run
+from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
 
 
 def settings_of(name):

@@ -13,7 +13,7 @@ import torch
 from arcface_fair.backbones import get_model
 from arcface_fair.cli import main
 from arcface_fair.cli.evaluate import judge, read_sets
-from arcface_fair.data.bins import write_bin
+from arcface_fair.data.sets.bins import write_bin
 from arcface_fair.evaluation import raw_pixels
 from arcface_fair.export import export_onnx
 from tests.small_data import write_small_record

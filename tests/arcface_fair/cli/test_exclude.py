@@ -6,9 +6,9 @@ import pytest
 
 from arcface_fair.cli import main
 from arcface_fair.data.groups import GroupTable
-from arcface_fair.data.images import encode
-from arcface_fair.data.record_dataset import RecordDataset
-from arcface_fair.data.recordio_writer import write_insightface_record
+from arcface_fair.data.image.images import encode
+from arcface_fair.data.record.dataset import RecordDataset
+from arcface_fair.data.record.writer import write_insightface_record
 
 
 @pytest.fixture

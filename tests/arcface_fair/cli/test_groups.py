@@ -5,7 +5,7 @@ import pytest
 
 from arcface_fair.cli import main
 from arcface_fair.data.groups import GroupTable
-from arcface_fair.data.recordio_writer import write_insightface_record
+from arcface_fair.data.record.writer import write_insightface_record
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from arcface_fair.cli import main
-from arcface_fair.data.bins import load_bin
-from arcface_fair.data.images import encode
+from arcface_fair.data.image.images import encode
+from arcface_fair.data.sets.bins import load_bin
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from arcface_fair.cli import main
 from arcface_fair.data.groups import GroupTable
-from arcface_fair.data.images import encode
-from arcface_fair.data.record_dataset import RecordDataset
+from arcface_fair.data.image.images import encode
+from arcface_fair.data.record.dataset import RecordDataset
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_wrong_numbers_are_refused(source, tmp_path, capsys):
 
 
 def test_an_interrupt_ends_it_and_the_same_command_goes_on(source, tmp_path, capsys, monkeypatch):
-    from arcface_fair.data.pack_draft import PackDraft
+    from arcface_fair.data.record.pack_draft import PackDraft
 
     add = PackDraft.add
     calls = []

@@ -12,8 +12,8 @@ from arcface_fair.cli import main
 from arcface_fair.cli.partitions import spread_positions, stage_in_words
 from arcface_fair.data.groups import Attribute, GroupTable
 from arcface_fair.errors import UserError
-from arcface_fair.partitions import open_run, plane
-from arcface_fair.trainer import train
+from arcface_fair.figures import open_run, plane
+from arcface_fair.hosts.embedded import train
 from tests.small_data import small_run, write_small_record
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from arcface_fair.cli import main
-from arcface_fair.trainer import train
+from arcface_fair.hosts.embedded import train
 from tests.arcface_fair.cli.test_export import disk_with_room_for, refused
-from tests.arcface_fair.test_reshard import same
+from tests.arcface_fair.run.test_reshard import same
 from tests.small_data import small_run, write_small_record
 
 

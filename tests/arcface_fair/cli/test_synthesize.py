@@ -9,7 +9,7 @@ import pytest
 
 from arcface_fair.cli import main
 from arcface_fair.cli.synthesize import draw_world
-from arcface_fair.data.synthetic import WORLDS, World
+from arcface_fair.synthetic import WORLDS, World
 
 TINY = ["--identities", "20", "--images", "1", "--test-identities", "8", "--test-images", "4",
         "--pairs", "20"]  # fmt: skip

@@ -2,7 +2,7 @@
 """The report for a terminal: spreads never without mean, worst group and TPR."""
 
 from arcface_fair.cli._text import all_pairs_text, at_one_threshold, intervals
-from tests.arcface_fair.evaluation.report.example import example, some_pairs
+from tests.arcface_fair.report.example import example, some_pairs
 
 
 def test_intervals_stand_beside_every_figure_and_the_difference():

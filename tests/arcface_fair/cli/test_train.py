@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from arcface_fair.cli import main
-from arcface_fair.data.recordio_writer import write_insightface_record
+from arcface_fair.data.record.writer import write_insightface_record
 from tests.small_data import picture, small_run, write_small_record
 
 
@@ -201,12 +201,12 @@ def test_settings_out_of_range(capsys, tmp_path, record, changes, sentence):
 
 
 def test_an_interrupt_says_so_and_exits_with_130(capsys, tmp_path, record, monkeypatch):
-    import arcface_fair.trainer
+    import arcface_fair.hosts.embedded
 
     def interrupted(config):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(arcface_fair.trainer, "train", interrupted)
+    monkeypatch.setattr(arcface_fair.hosts.embedded, "train", interrupted)
     code, said, _ = start(capsys, tmp_path, record)
     assert code == 130
     assert said.endswith("arcface-fair: interrupted\n")

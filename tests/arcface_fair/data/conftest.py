@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from arcface_fair.data.images import encode
-from arcface_fair.data.recordio_writer import write_insightface_record
+from arcface_fair.data.image.images import encode
+from arcface_fair.data.record.writer import write_insightface_record
 
 SHARED_ORL = Path(__file__).parents[3] / "../shared/data/orl"
 

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from arcface_fair.data.images import decode, encode
-from arcface_fair.data.record_dataset import RecordDataset
-from arcface_fair.data.record_scan import scan_records
-from arcface_fair.data.recordio import IndexedRecordReader, RecordHeader, pack, unpack
-from arcface_fair.data.recordio_writer import IndexedRecordWriter, write_insightface_record
+from arcface_fair.data.image.images import decode, encode
+from arcface_fair.data.record.dataset import RecordDataset
+from arcface_fair.data.record.recordio import IndexedRecordReader, RecordHeader, pack, unpack
+from arcface_fair.data.record.scan import scan_records
+from arcface_fair.data.record.writer import IndexedRecordWriter, write_insightface_record
 from benchmarks.mxnet_environment import NoMXNetError, mxnet_python
 from tests.arcface_fair.data.conftest import face
 

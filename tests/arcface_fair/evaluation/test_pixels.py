@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from arcface_fair.data.bins import decode_bin, load_bin
+from arcface_fair.data.sets.bins import decode_bin, load_bin
 from arcface_fair.evaluation import raw_pixels, ten_fold
 
 ORL = Path(__file__).parents[3] / "../shared/data/orl/orl.bin"

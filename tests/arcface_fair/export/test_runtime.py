@@ -6,8 +6,8 @@ import onnx
 import pytest
 
 from arcface_fair.errors import UserError
-from arcface_fair.evaluation.embed import embed_bin
 from arcface_fair.export.runtime import OnnxEmbedder
+from arcface_fair.run.embed import embed_bin
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 112, 112, 3), np.uint8)
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from skimage.transform import SimilarityTransform
 
-from arcface_fair.data.alignment import TEMPLATE
-from arcface_fair.data.ijb import read_ijb
+from arcface_fair.data.image.alignment import TEMPLATE
+from arcface_fair.data.sets.ijb import read_ijb
 from arcface_fair.evaluation.templates import compare_templates, pool_templates
 from arcface_fair.export import export_onnx
 from arcface_fair.export.runtime import OnnxEmbedder

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from arcface_fair.trainer import train
+from arcface_fair.hosts.embedded import train
 from tests.gabn_plugin.contrast.runs import (
     OPEN,
     WORDS,

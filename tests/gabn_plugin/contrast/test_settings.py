@@ -5,8 +5,8 @@ import pytest
 
 from arcface_fair.config import load_config
 from arcface_fair.errors import UserError
-from arcface_fair.plugins import load_plugin_modules, parse_plugin_settings
-from arcface_fair.settings import parse_block
+from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
+from arcface_fair.plugin.settings import parse_block
 from gabn_plugin import Settings
 from gabn_plugin.contrast import ContrastSettings
 

@@ -12,7 +12,7 @@ import torch
 
 from arcface_fair.data.groups import GroupTable
 from arcface_fair.errors import UserError
-from arcface_fair.trainer import train
+from arcface_fair.hosts.embedded import train
 from tests.gabn_plugin.contrast.runs import (
     OPEN,
     batches_before_and_after,

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""What the patched arcface_torch calls: the one module that its inserted lines import.
+
+    configure, build_backbone, build_margin, head_class, ...   the parts of a run, by config
+    start                                                      returns the run's `HostRun`
+    init_process_group, device, ...                            where the run computes
+    RecordImages, load_bin, until_failure, ...                 data, without MXNet
+    convert_onnx, colours                                      the scripts beside the trainer
+
+A run that lists no plugin keeps upstream's own head, margin, schedule and network.
+"""
+
+from arcface_fair.hosts.upstream.config import configure
+from arcface_fair.hosts.upstream.devices import (
+    copy_stream,
+    device,
+    device_ids,
+    init_process_group,
+    on_gpu,
+    set_device,
+    using_stream,
+    wait_for_stream,
+)
+from arcface_fair.hosts.upstream.files import load_checkpoint, save_checkpoint
+from arcface_fair.hosts.upstream.loading import RecordImages, unless_failed, until_failure
+from arcface_fair.hosts.upstream.parts import (
+    build_backbone,
+    build_margin,
+    choose_schedule,
+    head_class,
+    register_comm_hook,
+)
+from arcface_fair.hosts.upstream.run import HostRun, start
+from arcface_fair.hosts.upstream.scripts import colours, convert_onnx
+from arcface_fair.hosts.upstream.verify import load_bin, require_bin, threshold_between
+
+__all__ = [
+    "HostRun",
+    "RecordImages",
+    "build_backbone",
+    "build_margin",
+    "choose_schedule",
+    "colours",
+    "configure",
+    "convert_onnx",
+    "copy_stream",
+    "device",
+    "device_ids",
+    "head_class",
+    "init_process_group",
+    "load_bin",
+    "load_checkpoint",
+    "on_gpu",
+    "register_comm_hook",
+    "require_bin",
+    "save_checkpoint",
+    "set_device",
+    "start",
+    "threshold_between",
+    "unless_failed",
+    "until_failure",
+    "using_stream",
+    "wait_for_stream",
+]

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""One image: its header, landmarks, alignment and crop."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""RecordIO packs and image folders: reading, writing, checking."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Evaluation sets and their pair lists."""

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Reads what a run left behind: its partitions, its record, its group tables.
+
+N images, C identities.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from arcface_fair.data.groups import Attribute, GroupTable
+from arcface_fair.data.training.dataset import FaceDataset, open_dataset
+from arcface_fair.errors import UserError
+
+_STAGE_FILE = re.compile(r"stage_(\d+)\.tsv")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One partition: its number (from 1), the subset of every identity, how sure it is (0..1)."""
+
+    number: int
+    subset: Attribute
+    confidence: np.ndarray
+
+    @property
+    def sizes(self) -> list[int]:
+        """Identities in every subset."""
+        known = self.subset.codes[self.subset.codes >= 0]
+        return np.bincount(known, minlength=len(self.subset.names)).tolist()
+
+
+@dataclass(frozen=True)
+class PartitionedRun:
+    """A run's folder, its config, its stages, and every known attribute by column name.
+
+    ``groups`` are the columns of the group table, ``attributes`` these and those of further
+    tables. ``group`` is the column by which pictures are sorted; without a table it is the
+    newest stage's subset, and ``grouped`` is False.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    stages: list[Stage]
+    groups: dict[str, Attribute]
+    attributes: dict[str, Attribute]
+    group_name: str
+    group: Attribute
+    grouped: bool
+    rec: Path
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.group.codes)
+
+    @cached_property
+    def dataset(self) -> FaceDataset:
+        """The images that the run was trained on."""
+        if not self.rec.is_dir():
+            raise UserError(
+                f"the run's record {self.rec} is not here; give its folder with --rec, or run the "
+                "command where the run was started"
+            )
+        return open_dataset(self.rec)
+
+    def images_of(self, code: int) -> np.ndarray:
+        """Positions of the images whose identity is in group ``code``."""
+        return np.flatnonzero(self.group.codes[self.dataset.identities] == code)
+
+
+def open_run(
+    folder: str | Path,
+    *,
+    rec: Path | None = None,
+    groups: Path | None = None,
+    attributes: Sequence[Path] = (),
+    group: str | None = None,
+) -> PartitionedRun:
+    """The run in ``folder``. Given paths win over those of its config.
+
+    Without ``attributes``, an attributes.tsv beside the record is read. Raises UserError for a
+    folder without partitions or config, for tables that do not fit, and for an unknown ``group``.
+    """
+    folder = Path(folder)
+    files = stage_files(folder)
+    config = _read_config(folder)
+    num_classes = int(config["num_classes"])
+    stages = [_read_stage(path, number, num_classes) for number, path in files.items()]
+    rec = rec or Path(str(config.get("rec", "")))
+    table_path = groups or _first_file(config.get("groups"), rec / "groups.tsv")
+    known = _informative(table_path, num_classes) if table_path else {}
+    merged = dict(known)
+    for path in attributes or [p for p in [rec / "attributes.tsv"] if p.is_file()]:
+        merged |= _informative(path, num_classes)
+    name = group or config.get("group_attribute") or next(iter(known), None)
+    if name is not None and name not in merged:
+        raise UserError(
+            f"there is no group column {name!r}; known: {', '.join(merged) or 'none'}. "
+            "Name one of these, or give the table that has it with --groups"
+        )
+    last = stages[-1]
+    chosen = merged[name] if name is not None else last.subset
+    title = name if name is not None else f"stage {last.number} subset"
+    return PartitionedRun(
+        folder, config, stages, known, merged, title, chosen, name is not None, rec
+    )
+
+
+def stage_files(folder: Path) -> dict[int, Path]:
+    """The partition files of a run by stage number, in order."""
+    found = {
+        int(match[1]): path
+        for path in (folder / "partitions").glob("stage_*.tsv")
+        if (match := _STAGE_FILE.fullmatch(path.name))
+    }
+    if not found:
+        raise UserError(
+            f"{folder} has no partitions/stage_1.tsv, expected the folder of a run with learned, "
+            "random or ground-truth partitions; give the run's config.output"
+        )
+    return dict(sorted(found.items()))
+
+
+def _read_stage(path: Path, number: int, num_classes: int) -> Stage:
+    table = GroupTable.read(path, num_classes)
+    shares = [word.removesuffix("%") for word in table["confidence"].words()]
+    try:
+        confidence = np.array([float(share or 0) / 100 for share in shares], np.float32)
+    except ValueError as error:
+        raise UserError(
+            f"{path} has a confidence that is no percentage ({error}), expected such as 97.31%; "
+            "restore the file"
+        ) from error
+    return Stage(number, table["subset"], confidence)
+
+
+def _informative(path: Path, num_classes: int) -> dict[str, Attribute]:
+    """The table's columns in which somebody's value is known."""
+    attributes = GroupTable.read(path, num_classes).attributes
+    return {name: attribute for name, attribute in attributes.items() if attribute.names}
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text())
+        int(config["num_classes"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path} cannot be read as a run's config ({type(error).__name__}); give the output "
+            "folder of a training run"
+        ) from error
+    return config
+
+
+def _first_file(configured: str | None, beside: Path) -> Path | None:
+    if configured is not None:
+        return Path(configured)
+    return beside if beside.is_file() else None

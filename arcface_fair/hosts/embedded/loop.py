@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: MIT
+"""The embedded training loop: upstream's order of events, on CPU or GPU, resumable exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from arcface_fair import dist
+from arcface_fair.data.image.images import FACE_SIZE
+from arcface_fair.data.training.dataset import TrainingImages, to_input
+from arcface_fair.data.training.loader import Batch, make_loader
+from arcface_fair.data.training.sampler import EpochBatches
+from arcface_fair.errors import UserError
+from arcface_fair.hosts import build
+from arcface_fair.hosts.device import choose_device, one_sentence_each, process_group
+from arcface_fair.hosts.embedded.logs import RunLog
+from arcface_fair.hosts.embedded.verify import BestModel, Verification, tell
+from arcface_fair.hosts.scaler import build_scaler
+from arcface_fair.hosts.schedules import build_schedule
+from arcface_fair.hosts.settings import RunSettings, parse_run
+from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
+from arcface_fair.plugin.session import Session
+from arcface_fair.run.checkpoint import (
+    keep_model,
+    load_checkpoint,
+    save_checkpoint,
+    write_atomically,
+)
+from arcface_fair.run.folder import prepare_output, write_config
+from arcface_fair.run.pretrained import start_from
+from arcface_fair.run.state import (
+    collect_state,
+    fit_to_run,
+    restore_rng,
+    restore_state,
+    run_facts,
+)
+
+
+def train(config: Mapping[str, Any]) -> Path:
+    """Trains the run that ``config`` describes and returns its output folder.
+
+    Under torchrun every rank calls it. Raises UserError for what the user can put right; nothing
+    is written before the data and all settings were checked.
+    """
+    modules = load_plugin_modules(config.get("plugins", ()))
+    run, ignored = parse_run(config, {module.NAME for module in modules})
+    parse_plugin_settings(modules, config)
+    device = choose_device(run.device)
+    with process_group(device), one_sentence_each():
+        trainer = Trainer(run, config, modules, device)
+        for key in ignored:
+            trainer.log.tell(f"config.{key} is ignored by the embedded trainer")
+        trainer.fit()
+    return Path(run.output)
+
+
+class Trainer:
+    """One run: its parts, built once, and the loop over them."""
+
+    def __init__(
+        self,
+        run: RunSettings,
+        config: Mapping[str, Any],
+        plugin_modules: list[ModuleType],
+        device: torch.device,
+    ) -> None:
+        self.run = run
+        self.device = device
+        self.output = Path(run.output)
+        dataset, self.num_classes = build.build_dataset(run)
+        group_table = build.build_group_table(run, self.num_classes)
+        self.verification = Verification(Path(run.rec), run.val_targets, device)
+        self.batches = EpochBatches(
+            dataset.num_images, run.batch_size, run.seed, dist.rank(), dist.world_size()
+        )
+        images = TrainingImages(
+            dataset,
+            flip=run.flip,
+            shift=run.shift,
+            seed=run.seed,
+            skip_bad_images=run.skip_bad_images,
+        )
+        self.loader = make_loader(images, self.batches, run.num_workers, device)
+        self.backbone = build.build_backbone(run, device)
+        self.head = build.build_head(run, self.num_classes, device)
+        self.optimizer = build.build_optimizer(run, self.backbone, self.head)
+        steps_per_epoch = len(self.batches)
+        self.schedule = build_schedule(
+            self.optimizer,
+            run.lr_schedule,
+            steps_per_epoch=steps_per_epoch,
+            num_epochs=run.num_epoch,
+            warmup_epochs=run.warmup_epoch,
+            drop_epochs=run.lr_steps,
+        )
+        self.scaler = build_scaler(enabled=build.uses_fp16(run, device))
+        self.session = Session(
+            config=config,
+            plugin_modules=plugin_modules,
+            backbone=self.backbone,
+            head=self.head,
+            dataset=dataset,
+            group_table=group_table,
+            group_attribute=run.group_attribute,
+            num_classes=self.num_classes,
+            num_epochs=run.num_epoch,
+            total_steps=steps_per_epoch * run.num_epoch,
+            batch_size=run.batch_size,
+            num_workers=run.num_workers,
+            skip_bad_images=run.skip_bad_images,
+            seed=run.seed,
+            work_dir=self.output,
+            device=device,
+            log=self._point,
+        )
+        self.model = build.wrap_backbone(run, self.backbone, device)
+        self._resumed = load_checkpoint(self.output, run_facts(self)) if run.resume else None
+        notes: list[str] = []
+        if self._resumed is not None:
+            self._resumed, notes = fit_to_run(self, self._resumed)
+            restore_state(self, self._resumed)
+        elif run.init_backbone is not None:
+            notes = start_from(self.backbone, run.network, run.init_backbone).sentences()
+        prepare_output(self.output)
+        write_config(self.output, config, self.num_classes)
+        self.best = BestModel(self.output, run.best_by, resume=self._resumed is not None)
+        self.skipped_images = 0
+        self.log = RunLog(
+            self.output,
+            total_steps=self.session.total_steps,
+            first_step=self.session.global_step,
+            frequent=run.frequent,
+        )
+        for note in notes:
+            self.log.tell(note)
+
+    def fit(self) -> None:
+        """Runs to the last epoch. ``after_train`` is reached whatever happens."""
+        try:
+            self.session.before_train()
+            first_epoch, first_step = self._start()
+            for epoch in range(first_epoch, self.run.num_epoch):
+                self._epoch(epoch, first_step if epoch == first_epoch else 0)
+            self._verify()
+        finally:
+            self.session.after_train()
+            self.loader.close()
+            self.log.close()
+
+    def _start(self) -> tuple[int, int]:
+        if self._resumed is None:
+            return 0, 0
+        return self._resumed["epoch"], self._resumed.get("step", 0)
+
+    def _epoch(self, epoch: int, first_step: int) -> None:
+        resumed, self._resumed = self._resumed, None
+        # Where the uninterrupted run stood when it wrote the checkpoint: before the hooks of an
+        # epoch that begins, after those of one that goes on.
+        if resumed is not None and first_step == 0:
+            restore_rng(self, resumed)
+        self.session.before_epoch(epoch)
+        if resumed is not None and first_step > 0:
+            restore_rng(self, resumed)
+        self.batches.set_epoch(epoch, first_step)
+        self.model.train()
+        for step, batch in enumerate(self._batches(), start=first_step + 1):
+            self._step(batch)
+            if step < len(self.batches) and self._due(self.run.checkpoint_steps):
+                self._save(epoch, step)
+            if self._due(self.run.verbose):
+                self._verify()
+        self.session.after_epoch()
+        if self.run.keep_epochs and (epoch + 1) % self.run.keep_epochs == 0:
+            keep_model(self.output, epoch, self.backbone.state_dict(), self.head.weight.detach())
+        self._save(epoch + 1, 0)
+
+    def _batches(self) -> Iterator[Batch]:
+        """The loader's batches; where this rank's fails among several, a blank one.
+
+        The others wait for this rank in the head, so that is where it brings its error: all ranks
+        then end with the same sentence.
+        """
+        try:
+            yield from self.loader
+        except UserError as error:
+            if dist.world_size() == 1:
+                raise
+            self.head.pending_error = error
+            size = self.run.batch_size
+            shape = (size, 3, FACE_SIZE, FACE_SIZE)
+            images = torch.zeros(shape, dtype=torch.uint8, device=self.device)
+            nothing = torch.zeros(size, dtype=torch.int64, device=self.device)
+            yield Batch(images, nothing, nothing, 0)
+
+    def _step(self, batch: Batch) -> None:
+        self.skipped_images += batch.skipped
+        images = self.session.before_forward(to_input(batch.images), batch.labels)
+        loss = self.head(self.model(images), batch.labels)
+        self.session.after_loss(loss)
+        self.scaler.scale(loss).backward()
+        self._round_gradients()
+        self.session.after_backward()
+        if self.session.global_step % self.run.gradient_acc == 0:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.backbone.parameters(), self.run.clip_norm)
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.optimizer.zero_grad()
+        rate = self.schedule.rates()[0]
+        self.schedule.step()
+        self.session.after_step()
+        self.log.step(
+            epoch=self.session.epoch,
+            step=self.session.global_step,
+            loss=loss.detach(),
+            rate=rate,
+            images=self.run.batch_size * dist.world_size(),
+        )
+
+    def _round_gradients(self) -> None:
+        """What DDP's fp16 hook does to several ranks, done to one, as upstream's trainer does."""
+        if self.run.gradient_compression != "fp16" or dist.world_size() > 1:
+            return
+        for parameter in self.backbone.parameters():
+            if parameter.grad is not None:
+                parameter.grad = parameter.grad.half().to(parameter.grad.dtype)
+
+    def _due(self, every: int) -> bool:
+        return every > 0 and self.session.global_step % every == 0
+
+    def _verify(self) -> None:
+        if not self.run.val_targets:
+            return
+        table = self.verification(self.backbone)
+        tell(table, self.log, self.session.global_step)
+        self.best.offer(table, self.backbone, self.log, self.session.global_step)
+
+    def _save(self, epoch: int, step: int) -> None:
+        if self.run.save_all_states:
+            save_checkpoint(self.output, collect_state(self, epoch, step))
+        if step == 0 and dist.rank() == 0:
+            write_atomically(self.backbone.state_dict(), self.output / "model.pt")
+        if self.skipped_images:
+            self.log.tell(f"{self.skipped_images} undecodable images were replaced so far")
+
+    def _point(self, tag: str, value: float | Tensor, step: int) -> None:
+        self.log.point(tag, value, step)

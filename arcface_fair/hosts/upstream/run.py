@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: MIT
+"""The session as arcface_torch's loop calls it, and what its checkpoints keep besides.
+
+Without plugins every moment returns at once, images pass through, and only what an exact resume
+needs is kept.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from arcface_fair.errors import UserError
+from arcface_fair.hosts import build
+from arcface_fair.hosts.scaler import build_scaler
+from arcface_fair.hosts.upstream.config import Configured, current, faces
+from arcface_fair.hosts.upstream.devices import device
+from arcface_fair.hosts.upstream.files import facts, save_checkpoint
+from arcface_fair.plugin.session import Session
+from arcface_fair.run.checkpoint import keep_model
+from arcface_fair.run.folder import write_config
+
+LOGGER = logging.getLogger("arcface_fair")
+
+
+def start(
+    cfg: Any,
+    backbone: Any,
+    head: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scheduler: Any,
+    writer: Any = None,
+) -> HostRun:
+    """The run of the parts that upstream's script has built; ``backbone`` is wrapped by DDP."""
+    configured = current()
+    for key in configured.ignored:
+        LOGGER.info("config.%s is ignored by arcface_torch", key)
+    run = HostRun(cfg, configured, backbone.module, head, optimizer, scheduler, writer)
+    atexit.register(run.after_train)
+    write_config(Path(cfg.output), dict(cfg), cfg.num_classes)
+    return run
+
+
+class HostRun:
+    """One run of upstream's loop; its methods stand where the session's moments are."""
+
+    def __init__(
+        self,
+        cfg: Any,
+        configured: Configured,
+        backbone: nn.Module,
+        head: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        scheduler: Any,
+        writer: Any,
+    ) -> None:
+        self.cfg, self.backbone, self.head = cfg, backbone, head
+        self.optimizer, self.scheduler, self.writer = optimizer, scheduler, writer
+        self.amp: Any = None
+        self.epoch = self.global_step = self.step_of_epoch = 0
+        self._resumed: dict[str, Any] | None = None
+        self._epoch_rng = torch.get_rng_state()
+        self._started = self._over = False
+        self.session = self._session(configured) if configured.modules else None
+
+    def _session(self, configured: Configured) -> Session:
+        cfg, run = self.cfg, configured.run
+        assert run is not None
+        return Session(
+            config=cfg,
+            plugin_modules=configured.modules,
+            backbone=self.backbone,
+            head=self.head,  # type: ignore[arg-type]
+            dataset=faces(cfg.rec),
+            group_table=build.build_group_table(run, cfg.num_classes),
+            group_attribute=run.group_attribute,
+            num_classes=cfg.num_classes,
+            num_epochs=cfg.num_epoch,
+            total_steps=cfg.total_step,
+            batch_size=cfg.batch_size,
+            num_workers=run.num_workers,
+            skip_bad_images=run.skip_bad_images,
+            seed=run.seed,
+            work_dir=Path(cfg.output),
+            device=device(),
+            log=self._log,
+        )
+
+    def _log(self, tag: str, value: float | Tensor, step: int) -> None:
+        if self.writer is not None and step % self.cfg.frequent == 0:
+            self.writer.add_scalar(tag, float(value), step)
+
+    # Checkpoints.
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Takes back what upstream's own keys do not hold; call it after they were loaded."""
+        self.global_step = state["global_step"]
+        if self.session is not None:
+            self.session.load_state_dict(state.get("plugins", {}))
+            self.session.global_step = self.global_step
+        gradients = state.get("pending_gradients") or []
+        for parameter, gradient in zip(self._parameters(), gradients, strict=False):
+            if gradient is not None:
+                parameter.grad = gradient.to(parameter.device)
+        kept = ("epoch", "step", "rng", "epoch_rng", "scaler")
+        self._resumed = {key: state[key] for key in kept if key in state}
+
+    def scaler(self, amp: Any) -> Any:
+        """The loss scaler: upstream's, or with plugins one on which all ranks agree."""
+        if self.session is not None and amp.is_enabled():
+            amp = build_scaler(enabled=True)
+        if self._resumed is not None and self._resumed.get("scaler"):
+            amp.load_state_dict(self._resumed["scaler"])
+        self.amp = amp
+        return amp
+
+    def checkpoint(self, step: int = 0) -> dict[str, Any]:
+        """What a checkpoint holds besides upstream's keys; ``step`` of the epoch to go on at."""
+        rng = {"cpu": torch.get_rng_state()}
+        if device().type == "cuda":
+            rng["cuda"] = torch.cuda.get_rng_state(device())
+        waiting = self.global_step % self.cfg.gradient_acc != 0
+        return {
+            "step": step,
+            "scaler": {} if self.amp is None else self.amp.state_dict(),
+            "rng": rng,
+            "epoch_rng": self._epoch_rng,
+            "pending_gradients": [
+                None if p.grad is None else p.grad.clone() for p in self._parameters()
+            ] if waiting else None,
+            "plugins": {} if self.session is None else self.session.state_dict(),
+            "facts": facts(self.cfg),
+        }  # fmt: skip
+
+    def _save(self) -> None:
+        """A checkpoint within an epoch."""
+        state = {
+            "epoch": self.epoch,
+            "global_step": self.global_step,
+            "state_dict_backbone": self.backbone.state_dict(),
+            "state_dict_softmax_fc": self.head.state_dict(),
+            "state_optimizer": self.optimizer.state_dict(),
+            "state_lr_scheduler": self.scheduler.state_dict(),
+        }
+        save_checkpoint(self.cfg, {**state, **self.checkpoint(self.step_of_epoch)})
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def _restore_rng(self) -> None:
+        rng = (self._resumed or {}).get("rng")
+        self._resumed = None
+        if rng is None:
+            return  # upstream's own checkpoint, or one of another number of processes
+        torch.set_rng_state(rng["cpu"])
+        if "cuda" in rng and device().type == "cuda":
+            torch.cuda.set_rng_state(rng["cuda"], device())
+
+    # The moments, in the order of the loop.
+
+    def before_epoch(self, epoch: int) -> None:
+        """``epoch`` begins, or goes on after a resume."""
+        if self.session is not None and not self._started:
+            self.session.before_train()
+        self._started = True
+        self.epoch, self.step_of_epoch = epoch, 0
+        if self._resumed is not None and not self._resumed.get("step"):
+            self._restore_rng()
+        if self.session is not None:
+            self.session.before_epoch(epoch)
+
+    def batches(self, loader: Iterable[Any]) -> Iterator[Any]:
+        """The epoch's batches; after a resume in its middle, those that were not trained on."""
+        skip = 0 if self._resumed is None else self._resumed.get("step", 0)
+        # Loaders draw their workers' seeds when an epoch begins; skipped batches must be the same.
+        if skip and "epoch_rng" in self._resumed:  # type: ignore[operator]
+            torch.set_rng_state(self._resumed["epoch_rng"])  # type: ignore[index]
+        self._epoch_rng = torch.get_rng_state()
+        for number, batch in enumerate(loader):
+            if number < skip:
+                continue
+            if self._resumed is not None:
+                self.step_of_epoch = skip
+                self._restore_rng()
+            yield batch
+
+    def before_forward(
+        self, images: Tensor, labels: Tensor, groups: Tensor | None = None
+    ) -> Tensor:
+        """The images [B, 3, 112, 112] that the backbone shall see.
+
+        ``groups`` [B] where the loader gives a third element, else they come from the table.
+        """
+        self.global_step += 1
+        self.step_of_epoch += 1
+        if self.session is None:
+            return images
+        if images.dim() != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise UserError(
+                f"the loader gives images of shape {list(images.shape)} and type {images.dtype}, "
+                "plugins expect floats [batch, 3, 112, 112] in -1..1; correct the loader"
+            )
+        labels = labels.reshape(-1).long()
+        if groups is not None:
+            groups = groups.reshape(-1).long().to(images.device)
+        return self.session.before_forward(images, labels, groups)
+
+    def after_loss(self, loss: Tensor) -> None:
+        """The head has returned ``loss``."""
+        if self.session is not None:
+            self.session.after_loss(loss)
+
+    def after_backward(self) -> None:
+        """The gradients are complete."""
+        if self.session is not None:
+            self.session.after_backward()
+
+    def after_step(self) -> None:
+        """Optimiser and schedule have moved on; writes a checkpoint if one is due."""
+        if self.session is not None:
+            self.session.after_step()
+        every = self.cfg.get("checkpoint_steps", 0)
+        if every and self.global_step % every == 0:
+            self._save()
+
+    def after_epoch(self) -> None:
+        """The epoch has ended; upstream's checkpoint follows."""
+        if self.session is not None:
+            self.session.after_epoch()
+        every = self.cfg.get("keep_epochs", 0)
+        if every and (self.epoch + 1) % every == 0:
+            centres = self.head.weight.detach()  # type: ignore[operator]
+            keep_model(Path(self.cfg.output), self.epoch, self.backbone.state_dict(), centres)
+
+    def after_train(self) -> None:
+        """The run is over; called at the end of the script whatever ended it, acts once."""
+        if not self._over and self.session is not None:
+            self._over = True
+            self.session.after_train()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""A model and sets of images in, comparisons out."""

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""Pieces of HTML: texts escaped, figures with intervals, best and worst marked in words too."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from arcface_fair.evaluation.resampling import Estimate
+from arcface_fair.report.content import is_share
+
+
+def number(figure: str, value: float, signed: bool = False) -> str:
+    """A value as people read it: shares in percent, others plain, "-" for unknown."""
+    if math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return "\N{INFINITY}" if value > 0 else "-\N{INFINITY}"
+    shown = 100 * value if is_share(figure) else value
+    digits = 2 if abs(shown) >= 0.1 or shown == 0 else 3
+    return f"{shown:+.{digits}f}" if signed else f"{shown:.{digits}f}"
+
+
+def cell(figure: str, estimate: Estimate, mark: str = "", signed: bool = False) -> str:
+    """<td> with the figure and its interval below. mark: "best", "worst" or nothing."""
+    kind = f' class="{mark}" title="{mark}"' if mark else ""
+    text = number(figure, estimate.value, signed)
+    if math.isnan(estimate.value):
+        return '<td class="none" title="the data cannot say">-</td>'
+    if not math.isnan(estimate.low):
+        low, high = (number(figure, end, signed) for end in (estimate.low, estimate.high))
+        text += f"<small>[{low}, {high}]</small>"
+    return f"<td{kind}>{text}</td>"
+
+
+def table(caption: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """A table that scrolls sideways by itself; rows are (head, cells of HTML)."""
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>' for name, cells in rows
+    )
+    return (
+        f'<div class="scroll"><table><caption><span>{escape(caption)}</span></caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def figure(picture: str, caption: str) -> str:
+    """An <svg> with its caption."""
+    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def photograph(data: bytes, caption: str) -> str:
+    """A PNG or JPEG as a data URI with its caption."""
+    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
+    source = base64.b64encode(data).decode()
+    text = escape(caption)
+    return (
+        f'<figure><img alt="{text}" src="data:image/{kind};base64,{source}">'
+        f"<figcaption>{text}</figcaption></figure>"
+    )
+
+
+def facts(known: Mapping[str, str]) -> str:
+    """A list of names and values."""
+    lines = (f"<dt>{escape(k)}</dt><dd><code>{escape(v)}</code></dd>" for k, v in known.items())
+    return f"<dl>{''.join(lines)}</dl>"
+
+
+def said(words: Sequence[str]) -> str:
+    """Sentences that must be read."""
+    if not words:
+        return ""
+    items = "".join(f"<li>{escape(text)}</li>" for text in words)
+    return f'<div class="words"><ul>{items}</ul></div>'

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: MIT
+"""The report as one HTML page that needs nothing else: no network, no script, no second file."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+from arcface_fair.report import charts
+from arcface_fair.report.cells import cell, facts, figure, photograph, said, table
+from arcface_fair.report.content import Model, Report, best_and_worst, pair_notes
+from arcface_fair.report.frames import rates_by_group
+from arcface_fair.report.style import STYLE
+from arcface_fair.report.write import write_whole
+
+# STD and SER say how unequal groups are, not how good a model is: they stand behind the mean, the
+# worst group and the TPR, in one row, and nowhere else.
+HEADLINE = ("mean accuracy", "worst accuracy", "mean tpr", "worst tpr", "STD n", "STD n-1", "SER")
+AT_ONE_THRESHOLD = (
+    "FMR max/min", "FMR max/geomean", "FNMR max/min", "FNMR max/geomean", "FDR", "GARBE",
+    "inequity rate",
+)  # fmt: skip
+
+
+def write_html(report: Report, path: str | Path) -> Path:
+    """Writes the page, whole or not at all."""
+    return write_whole(path, page(report).encode())
+
+
+def page(report: Report) -> str:
+    """The page's text."""
+    parts = [
+        f"<h1>{escape(report.title)}</h1>",
+        '<p class="soft">It measures how a model treats the groups that were named, on the images '
+        "that were given. It certifies nothing, and no conformance with a standard is claimed.</p>",
+        said(report.words),
+        _overview(report),
+        _by_group(report),
+        _one_threshold(report),
+        *([_change(report)] if report.differences else []),
+        *(_pictures(model) for model in report.models),
+        *(_all_pairs(model) for model in report.models if model.all_pairs is not None),
+        *([_more(report)] if report.figures else []),
+        _how(report),
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(report.title)}</title><style>{STYLE}</style></head>"
+        f"<body><main>{''.join(parts)}</main></body></html>\n"
+    )
+
+
+def _headline(report: Report) -> list[str]:
+    fpr = report.protocol.fprs[0]
+    return [f"{name}@{fpr:g}" if name.endswith("tpr") else name for name in HEADLINE]
+
+
+def _overview(report: Report) -> str:
+    names = _headline(report)
+    rows = [(m.name, _marked_over_models(report, m, names)) for m in report.models]
+    if report.differences:
+        rows.append(("difference", [cell(n, report.differences[n], signed=True) for n in names]))
+    text = table(
+        f"In percent, SER as a ratio; {report.level:.0%} intervals over people below each figure.",
+        ["model", *(name.replace("tpr@", "TPR at FPR ") for name in names)],
+        rows,
+    )
+    return (
+        f"<h2>Overview</h2>{text}"
+        "<p>STD n divides by the number of groups (INV-REG's tables), STD n-1 by one less "
+        "(GABN's). Read both, and SER, only beside the mean and the worst group: a model that "
+        "fails everybody has the smallest spread.</p>"
+    )
+
+
+def _marked_over_models(report: Report, model: Model, names: list[str]) -> list[str]:
+    cells = []
+    for name in names:
+        values = {other.name: other.estimates[name].value for other in report.models}
+        best, worst = best_and_worst(values, name)
+        mark = "best" if model.name in best else "worst" if model.name in worst else ""
+        cells.append(cell(name, model.estimates[name], mark))
+    return cells
+
+
+def _by_group(report: Report) -> str:
+    figures = ["accuracy", *(f"tpr@{fpr:g}" for fpr in report.protocol.fprs)]
+    parts = ["<h2>Each group at its own threshold</h2>"]
+    for name in figures:
+        head = "10-fold accuracy" if name == "accuracy" else name.replace("tpr@", "TPR at FPR ")
+        parts.append(_group_table(report, name, f"{head}, percent, best and worst group marked"))
+    chart = charts.bars(report, "accuracy", "10-fold accuracy, %")
+    parts.append(figure(chart, "Accuracy per group; the axis need not start at 0."))
+    if any(m.estimates[f"{figures[1]}/{g}"].known for m in report.models for g in report.groups):
+        label = figures[1].replace("tpr@", "TPR, % at FPR ")
+        parts.append(figure(charts.bars(report, figures[1], label), f"{label}, per group."))
+    return "".join(parts)
+
+
+def _group_table(report: Report, name: str, caption: str) -> str:
+    wide = len(report.groups) <= 8
+    if wide:
+        rows = [(m.name, _marked_over_groups(m, report.groups, name)) for m in report.models]
+        return table(caption, ["model", *report.groups], rows)
+    marked = [_marked_over_groups(model, report.groups, name) for model in report.models]
+    lines = [(group, [cells[at] for cells in marked]) for at, group in enumerate(report.groups)]
+    return table(caption, ["group", *(model.name for model in report.models)], lines)
+
+
+def _marked_over_groups(model: Model, groups: list[str], name: str) -> list[str]:
+    values = {group: model.estimates[f"{name}/{group}"].value for group in groups}
+    best, worst = best_and_worst(values, f"{name}/")
+    return [
+        cell(
+            f"{name}/{group}",
+            model.estimates[f"{name}/{group}"],
+            "best" if group in best else "worst" if group in worst else "",
+        )
+        for group in groups
+    ]
+
+
+def _one_threshold(report: Report) -> str:
+    parts = [
+        "<h2>All groups at one threshold</h2><p>What one deployed system does: the threshold at "
+        f"which {100 * report.protocol.fmr:g} % of all groups' impostor pairs together are "
+        "accepted. FMR: strangers accepted; FNMR: the same person refused.</p>"
+    ]
+    for rate, what in (("fmr", "FMR"), ("fnmr", "FNMR")):
+        parts.append(_group_table(report, rate, f"{what} per group, percent"))
+    for rate, what in (("fmr", "FMR, %"), ("fnmr", "FNMR, %")):
+        if any(m.estimates[f"{rate}/{g}"].known for m in report.models for g in report.groups):
+            parts.append(figure(charts.bars(report, rate, what), f"{what} at the one threshold."))
+    rows = [
+        (m.name, [cell("threshold", m.estimates["threshold"]),
+                  *_marked_over_models(report, m, list(AT_ONE_THRESHOLD))])
+        for m in report.models
+    ]  # fmt: skip
+    parts.append(table("How far apart the groups' rates are (1 or, for GARBE, 0 is equal)",
+                       ["model", "threshold", *AT_ONE_THRESHOLD], rows))  # fmt: skip
+    parts += [_frame(model) for model in report.models]
+    return "".join(parts)
+
+
+def _frame(model: Model) -> str:
+    """fairlearn's disaggregation, as a check and for its differences and ratios."""
+    threshold = model.estimates["threshold"].value
+    if threshold != threshold:  # NaN
+        return ""
+    frame = rates_by_group(model, threshold)
+
+    def plain(value: float, name: str) -> str:
+        shown = f"{value:.0f}" if name == "pairs" else f"{100 * value:.2f}"
+        return f"<td>{shown}</td>"
+
+    columns = list(frame.by_group.columns)
+    rows = [
+        (str(group), [plain(row[name], name) for name in columns])
+        for group, row in frame.by_group.iterrows()
+    ]
+    rows.append(("all pairs", [plain(frame.overall[name], name) for name in columns]))
+    rows.append(("largest difference", [plain(frame.difference()[n], n) for n in columns]))
+    shown = table(f"{model.name} at cosine {threshold:.4f}, percent (fairlearn MetricFrame)",
+                  ["group", *columns], rows)  # fmt: skip
+    return f"<details><summary>Counts and rates of {escape(model.name)}</summary>{shown}</details>"
+
+
+def _change(report: Report) -> str:
+    old, new = report.models
+    parts = [
+        f"<h2>{escape(new.name)} against {escape(old.name)}</h2>",
+        "<p>Paired: both models were judged on the same pairs and the same resamples.</p>",
+    ]
+    names = ["accuracy", *(f"tpr@{fpr:g}" for fpr in report.protocol.fprs)]
+    for name in names:
+        known = [g for g in report.groups if report.differences[f"{name}/{g}"].known]
+        if known:
+            label = f"{name.replace('tpr@', 'TPR at FPR ')}: difference in points"
+            parts.append(figure(charts.differences(report, name, label), label + ", sorted."))
+    figures = list(AT_ONE_THRESHOLD)
+    row = [cell(name, report.differences[name], signed=True) for name in figures]
+    parts.append(table("Change at the one threshold", ["", *figures], [("difference", row)]))
+    return "".join(parts)
+
+
+def _pictures(model: Model) -> str:
+    threshold = model.estimates["threshold"].value
+    return (
+        f"<h2>Scores of {escape(model.name)}</h2>"
+        + figure(charts.histograms(model, threshold),
+                 "Genuine pairs filled, impostor pairs as a line, per group.")
+        + figure(charts.curves(model, threshold),
+                 "ROC and DET per group; dots: each group at the one threshold.")
+    )  # fmt: skip
+
+
+def _all_pairs(model: Model) -> str:
+    assert model.all_pairs is not None
+    scopes = model.all_pairs.scopes
+    heads = [f"TPR at {rate.fpr:g}" for rate in scopes[0].rates]
+    rows = []
+    for scope in scopes:
+        cells = [cell("tpr@", rate.tpr) if rate.tpr.known else _unknown(rate.note)
+                 for rate in scope.rates]  # fmt: skip
+        counts = (scope.images, scope.people, scope.genuine, scope.impostor)
+        rows.append((scope.name, [*(f"<td>{count:,}</td>" for count in counts), *cells]))
+    return (
+        f"<h2>All pairs: {escape(model.name)}</h2>"
+        + said(pair_notes(model.all_pairs))
+        + table("Every image against every other, percent; groups: pairs within the group",
+                ["group", "images", "people", "genuine", "impostor", *heads], rows)
+        + figure(charts.all_pairs_curves(model), "TPR over FPR, all pairs.")
+    )  # fmt: skip
+
+
+def _unknown(note: str) -> str:
+    return f'<td class="none" title="{escape(note)}">-</td>'
+
+
+def _more(report: Report) -> str:
+    return "<h2>More</h2>" + "".join(photograph(data, text) for text, data in report.figures)
+
+
+def _how(report: Report) -> str:
+    counts = [
+        (name, [f"<td>{len(g.same):,}</td>", f"<td>{int(g.same.sum()):,}</td>",
+                f"<td>{int((~g.same).sum()):,}</td>", f"<td>{_people(report, name)}</td>"])
+        for name, g in report.models[0].groups.items()
+    ]  # fmt: skip
+    parts = [
+        "<h2>How this was made</h2>",
+        table(
+            "Pairs; people as far as a set's images and genuine pairs tell them apart",
+            ["group", "pairs", "genuine", "impostor", "people"],
+            counts,
+        ),
+        facts(report.facts),
+        *(f"<h3>{escape(m.name)}</h3>{facts(m.facts)}" for m in report.models if m.facts),
+        f'<p class="soft">Intervals: {report.level:.0%}, {report.resamples} resamples of people '
+        "(a bootstrap over identities; pairs share people), paired between models. Embeddings: "
+        "image plus mirror image, normalised; accuracy: 10 folds in the order of the pairs, the "
+        "threshold of each from the other nine. FDR, GARBE and inequity rate with alpha = "
+        f"{report.protocol.alpha:g}.</p>",
+    ]
+    return "".join(parts)
+
+
+def _people(report: Report, group: str) -> str:
+    known = report.models[0].groups[group]
+    return "unknown" if known.people is None else f"{int(known.sides.max()) + 1:,}"

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""Everything a run needs to go on, written whole or not at all.
+
+Each rank writes ``checkpoint_gpu_{rank}.pt``, under upstream's keys (epoch, global_step,
+state_dict_backbone, state_dict_softmax_fc, state_optimizer, state_lr_scheduler) and ours (step,
+scaler, rng, plugins, facts). A checkpoint becomes visible by renames after all ranks have written;
+the one before it stays as ``checkpoint_gpu_{rank}.previous.pt``, so that a run killed between the
+renames of two ranks still finds a step that every rank holds. A run that resumes with another
+number of ranks gets the parts re-cut; parts of ranks that are no more stay where they are.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from arcface_fair import dist
+from arcface_fair.errors import UserError
+from arcface_fair.head import shard_of
+from arcface_fair.run import reshard
+from arcface_fair.run.checkpoint_files import (
+    UPSTREAM_KEYS,
+    Save,
+    checkpoint_path,
+    find_saves,
+    newest_save,
+    ranks_named,
+    read_state,
+)
+
+__all__ = [
+    "FREE_FACTS",
+    "UPSTREAM_KEYS",
+    "check_facts",
+    "checkpoint_path",
+    "keep_model",
+    "kept_centres_path",
+    "kept_model_path",
+    "load_checkpoint",
+    "read_state",
+    "save_checkpoint",
+    "write_atomically",
+]
+
+# What a run may change when it resumes: the parts are re-cut, the step is counted anew.
+FREE_FACTS = ("world_size", "global_batch")
+
+
+def _previous(path: Path) -> Path:
+    return path.with_suffix(".previous.pt")
+
+
+def write_atomically(value: Any, path: Path) -> None:
+    """``torch.save`` that leaves either the whole new file or what was there before."""
+    scratch = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with open(scratch, "wb") as file:
+            torch.save(value, file)
+        os.replace(scratch, path)
+    except (OSError, RuntimeError) as error:
+        # torch answers a full disk with an error of its own and keeps the disk's as its context.
+        problem = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(problem, OSError):
+            raise
+        raise UserError(
+            f"cannot write {path}: {problem.strerror}; free space or choose another config.output"
+        ) from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Writes this rank's state; call it on all ranks with the same global step."""
+    path = checkpoint_path(folder, dist.rank())
+    fresh = path.with_suffix(".new.pt")
+    error: UserError | None = None
+    try:
+        write_atomically(state, fresh)
+    except UserError as caught:
+        error = caught
+    dist.raise_together(error)
+    if path.exists():
+        os.replace(path, _previous(path))
+    os.replace(fresh, path)
+    dist.barrier()
+
+
+def keep_model(folder: Path, epoch: int, backbone: dict[str, Any], centres: Tensor) -> None:
+    """Keeps the network after ``epoch`` (from 0) for good; call it on all ranks.
+
+    Rank 0 writes ``model_epoch_E.pt``, a backbone as ``model.pt`` is one; every rank writes its
+    rows of the class centres, ``centres_epoch_E_gpu_R.pt``: {"weight": float [local classes, D]}.
+    """
+    error: UserError | None = None
+    try:
+        write_atomically({"weight": centres}, kept_centres_path(folder, epoch, dist.rank()))
+        if dist.rank() == 0:
+            write_atomically(backbone, kept_model_path(folder, epoch))
+    except UserError as caught:
+        error = caught
+    dist.raise_together(error)
+
+
+def kept_model_path(folder: Path, epoch: int) -> Path:
+    """Where `keep_model` puts the backbone of ``epoch``."""
+    return folder / f"model_epoch_{epoch}.pt"
+
+
+def kept_centres_path(folder: Path, epoch: int, rank: int) -> Path:
+    """Where `keep_model` puts the class centres that ``rank`` held after ``epoch``."""
+    return folder / f"centres_epoch_{epoch}_gpu_{rank}.pt"
+
+
+def load_checkpoint(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """This rank's state of the newest step that all ranks hold, re-cut where R has changed.
+
+    ``facts`` (network, embedding_size, num_classes...) must equal those of the checkpoint; those
+    of `FREE_FACTS` may differ. The state says under "written_by" how many ranks wrote it. With as
+    many ranks as then every rank needs its own file alone, else all ranks need all files.
+    Raises UserError on every rank when there is no checkpoint, when it belongs to another run, or
+    when its parts are not of one step.
+    """
+    seen: dict[Save, dict[int, Path]] = {}
+    error: UserError | None = None
+    # Every machine may hold the parts of its own ranks only.
+    count = max(dist.gather_objects(ranks_named(folder)))
+    try:
+        seen = find_saves(folder, count)
+    except UserError as caught:
+        error = caught
+    dist.raise_together(error)
+    save = newest_save(
+        folder, dist.gather_objects({save: set(parts) for save, parts in seen.items()})
+    )
+    state: dict[str, Any] = {}
+    try:
+        state = _own_state(folder, save, seen.get(save, {}))
+        check_facts(state.get("facts", {}), facts, folder)
+        _check_classes(state, facts, folder)
+    except UserError as caught:
+        error = caught
+    dist.raise_together(error)
+    return state | {"written_by": save.world_size}
+
+
+def _own_state(folder: Path, save: Save, seen: dict[int, Path]) -> dict[str, Any]:
+    """This rank's part of ``save``, cut out of all parts if the number of ranks has changed."""
+    rank, world_size = dist.rank(), dist.world_size()
+    wanted = [rank] if save.world_size == world_size else list(range(save.world_size))
+    missing = [r for r in wanted if r not in seen]
+    if missing:
+        remedy = "copy it there"
+        if save.world_size != world_size:
+            remedy = (
+                f"to resume with {world_size} processes instead of {save.world_size}, put all "
+                "parts of the checkpoint into a folder that every machine reads"
+            )
+        raise UserError(
+            f"rank {rank} does not find {checkpoint_path(folder, missing[0])}; {remedy}"
+        )
+    if save.world_size == world_size:
+        return read_state(seen[rank])
+    states = [read_state(seen[r], mapped=True) for r in wanted]
+    if rank == 0:  # the other ranks hear of it; they need not read all parts again
+        reshard.check_parts(states)
+    return reshard.cut(states, rank, world_size)
+
+
+def _check_classes(state: dict[str, Any], facts: dict[str, Any], folder: Path) -> None:
+    """arcface_torch's files do not tell the number of classes; their class centres do."""
+    if "num_classes" not in facts:
+        return
+    held = len(state["state_dict_softmax_fc"]["weight"])
+    expected = len(shard_of(facts["num_classes"], dist.rank(), dist.world_size()))
+    if held != expected:
+        raise UserError(
+            f"the checkpoint in {folder} gives rank {dist.rank()} {held} classes, this run of "
+            f"{facts['num_classes']} classes wants {expected}; resume with the data of that run, "
+            "and with all of its parts in the folder"
+        )
+
+
+def check_facts(found: dict[str, Any], expected: dict[str, Any], folder: Path) -> None:
+    """Raises UserError for the first fact in which the checkpoint and this run differ."""
+    for key, value in expected.items():
+        if key not in FREE_FACTS and key in found and found[key] != value:
+            raise UserError(
+                f"the checkpoint in {folder} was written with {key} {found[key]!r}, "
+                f"this run has {value!r}; resume with the same {key}, or start a new output folder"
+            )

@@ -1,6 +1,0 @@
-# SPDX-License-Identifier: MIT
-"""The embedded trainer: reads the same configs, writes the same files as arcface_torch."""
-
-from arcface_fair.trainer.loop import Trainer, train
-
-__all__ = ["Trainer", "train"]

@@ -1,6 +1,0 @@
-# SPDX-License-Identifier: MIT
-"""Experiments outside the product: one plugin each, for ideas that were worth one look.
-
-A run started in the checkout lists one by its module, say ``benchmarks.leads.group_dro``; the suite
-``leads`` of `arcface-fair benchmark` does so, and its table says what they came to.
-"""

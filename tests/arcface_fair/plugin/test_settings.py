@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+from dataclasses import dataclass
+
+import pytest
+
+from arcface_fair.errors import UserError
+from arcface_fair.plugin.settings import check_choice, check_range, parse_block
+
+
+@dataclass(frozen=True)
+class Example:
+    weight: float = 1.0
+    steps: tuple = ()
+    count: int | tuple = 2
+    name: str | None = None
+    on: bool = False
+
+
+def test_values_arrive_and_plain_types_are_adapted():
+    made = parse_block(Example, {"weight": 2, "steps": [1, 2], "name": None, "on": True}, "demo")
+    assert made == Example(weight=2.0, steps=(1, 2), name=None, on=True)
+    assert isinstance(made.weight, float)
+
+
+def test_a_misspelt_key_lists_the_known_ones_and_suggests():
+    with pytest.raises(UserError) as caught:
+        parse_block(Example, {"wieght": 1}, "demo")
+    assert str(caught.value) == (
+        "config.demo has no setting 'wieght'; known: count, name, on, steps, weight. "
+        "did you mean 'weight'?"
+    )
+
+
+def test_an_unrelated_key_is_refused_too():
+    with pytest.raises(UserError, match=r"has no setting 'zzz'; known: .* correct or remove it\."):
+        parse_block(Example, {"zzz": 1}, "demo")
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"weight": "a"}, "demo.weight is 'a', expected float; correct the value"),
+        ({"weight": True}, "demo.weight is True, expected float; correct the value"),
+        ({"name": 3}, "demo.name is 3, expected None or str; correct the value"),
+        ({"count": 1.5}, "demo.count is 1.5, expected int or tuple; correct the value"),
+        ({"on": 1}, "demo.on is 1, expected bool; correct the value"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(block, message):
+    with pytest.raises(UserError) as caught:
+        parse_block(Example, block, "demo")
+    assert str(caught.value) == message
+
+
+def test_a_block_that_is_no_dict_is_refused():
+    with pytest.raises(UserError, match=r"config.demo is 3, expected a dict .* = dict\(\.\.\.\)"):
+        parse_block(Example, 3, "demo")
+
+
+def test_ranges_and_choices_name_the_setting():
+    check_range("a.b", 0, 0)
+    check_range("a.b", 1, 0, 1, open_low=True)
+    check_choice("a.b", "x", ("x", "y"))
+    with pytest.raises(UserError, match=r"a.b is -1, expected at least 0; correct the value"):
+        check_range("a.b", -1, 0)
+    with pytest.raises(UserError, match=r"a.b is 0, expected above 0 and at most 1; correct"):
+        check_range("a.b", 0, 0, 1, open_low=True)
+    with pytest.raises(UserError, match=r"a.b is 'z', expected one of x, y; choose one"):
+        check_choice("a.b", "z", ("x", "y"))

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""JSON and CSV hold every figure, and nothing that JSON has no word for."""
+
+import csv
+import json
+from dataclasses import replace
+
+from arcface_fair.report import write_csv, write_json
+from arcface_fair.report.files import as_dict, finite
+from tests.arcface_fair.report.example import example, some_pairs
+
+
+def test_json_holds_figures_intervals_protocol_words_and_facts(tmp_path):
+    report = example()
+    found = json.loads(write_json(report, tmp_path / "deep" / "report.json").read_text())
+    assert found["protocol"]["interval"] == 0.95
+    assert found["words"] == list(report.words)
+    figure = found["models"]["new"]["figures"]["accuracy/north"]
+    assert figure["low"] <= figure["value"] <= figure["high"]
+    assert found["models"]["new"]["facts"]["SHA-256"] == "ab" * 32
+    assert found["models"]["new"]["groups"]["north"] == {"pairs": 480, "genuine": 240}
+    assert found["differences"]["mean accuracy"]["value"] < 0
+
+
+def test_what_is_unknown_or_infinite_is_null():
+    assert finite(float("inf")) is None
+    assert finite(float("nan")) is None
+    alone = as_dict(example(models=1, groups=1))
+    assert alone["models"]["old & plain"]["figures"]["SER"]["value"] is None
+
+
+def test_all_pairs_join_with_their_notes():
+    report = example(models=1)
+    report = replace(report, models=(replace(report.models[0], all_pairs=some_pairs()),))
+    scope = as_dict(report)["models"]["old & plain"]["all_pairs"][0]
+    assert (scope["name"], scope["images"], scope["people"]) == ("all", 80, 20)
+    assert scope["tpr"]["1e-06"]["value"] is None
+    assert "too few impostors" in scope["tpr"]["1e-06"]["note"]
+
+
+def test_csv_is_one_figure_a_line(tmp_path):
+    path = write_csv(example(), tmp_path / "report.csv")
+    with path.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert list(lines[0]) == ["model", "figure", "group", "value", "low", "high"]
+    assert len(lines) == 3 * len(example().models[0].estimates)
