@@ -34,9 +34,10 @@ def run(args: argparse.Namespace) -> None:
     """Prints each group's area and writes maps.npz and maps.png."""
     from tqdm import tqdm
 
-    from arcface_fair.attention.per_group import attention_maps, group_map, load_head, write_maps
     from arcface_fair.cli.evaluate import choose_device
     from arcface_fair.export import find_model, load_backbone
+    from arcface_fair.figures.maps import attention_maps, group_map, write_maps
+    from arcface_fair.run.centres import load_head
 
     if args.images < 1:
         raise UserError(f"--images is {args.images}; it must be at least 1, 200 is usual")
