@@ -142,8 +142,8 @@ def networks(
     """What needs the network: the plane of features and the Grad-CAM averages."""
     import numpy as np
 
-    from arcface_fair.cli.evaluate import choose_device
     from arcface_fair.figures.run import moments
+    from arcface_fair.judge.inputs import choose_device
 
     device = choose_device(args.device)
     images = np.stack([found.dataset.read(int(position)) for position in positions])
