@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from arcface_fair.evaluation.metrics import tpr_metric
 from arcface_fair.report.content import Model, Report
 from arcface_fair.report.needs import require
 
@@ -35,7 +36,7 @@ def rates_by_group(model: Model, threshold: float) -> Any:
 
 
 def long_table(report: Report) -> Any:
-    """One line per figure and model: model, figure, group, value, low, high (a DataFrame).
+    """One line per metric and model: model, figure, group, value, low, high (a DataFrame).
 
     The difference of two models stands under the model name "difference".
     """
@@ -45,19 +46,15 @@ def long_table(report: Report) -> Any:
         blocks["difference"] = report.differences
     lines: list[dict[str, Any]] = []
     for name, estimates in blocks.items():
-        for figure, estimate in estimates.items():
-            base, group = _split(figure, report)
+        for key, estimate in estimates.items():
+            metric = report.metrics[key]
             ends = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-            lines.append({"model": name, "figure": base, "group": group, **ends})
+            lines.append(
+                {"model": name, "figure": metric.name or key, "group": metric.group, **ends}
+            )
     for model in report.models:
         lines += _all_pairs_lines(model)
     return pandas.DataFrame(lines)
-
-
-def _split(figure: str, report: Report) -> tuple[str, str]:
-    """Figure and group; no group for a figure of the whole, which may hold a slash itself."""
-    base, _, group = figure.partition("/")
-    return (base, group) if group in report.groups else (figure, "")
 
 
 def _all_pairs_lines(model: Model) -> list[dict[str, Any]]:
@@ -66,7 +63,7 @@ def _all_pairs_lines(model: Model) -> list[dict[str, Any]]:
     return [
         {
             "model": model.name,
-            "figure": f"all pairs tpr@{rate.fpr:g}",
+            "figure": f"all pairs {tpr_metric(rate.fpr).key}",
             "group": scope.name,
             "value": rate.tpr.value,
             "low": rate.tpr.low,
