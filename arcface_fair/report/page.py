@@ -10,7 +10,7 @@ from arcface_fair.evaluation.metrics import METRICS, OVER_GROUPS, Metric, tpr_me
 from arcface_fair.report import charts
 from arcface_fair.report.cells import cell, facts, figure, photograph, said, table
 from arcface_fair.report.content import Model, Report, best_and_worst, pair_notes
-from arcface_fair.report.frames import rates_by_group
+from arcface_fair.report.files import rates_by_group
 from arcface_fair.report.style import STYLE
 from arcface_fair.report.write import write_whole
 
