@@ -6,6 +6,9 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
 from arcface_fair.evaluation.metrics import METRICS, OVER_GROUPS, Metric, tpr_metric
 from arcface_fair.report import charts
 from arcface_fair.report.cells import cell, facts, figure, photograph, said, table
@@ -29,26 +32,34 @@ def write_html(report: Report, path: str | Path) -> Path:
 
 
 def page(report: Report) -> str:
-    """The page's text."""
-    parts = [
-        f"<h1>{escape(report.title)}</h1>",
-        '<p class="soft">It measures how a model treats the groups that were named, on the images '
-        "that were given. It certifies nothing, and no conformance with a standard is claimed.</p>",
-        said(report.words),
-        _overview(report),
-        _by_group(report),
-        _one_threshold(report),
-        *([_change(report)] if report.differences else []),
-        *(_pictures(model) for model in report.models),
-        *(_all_pairs(model) for model in report.models if model.all_pairs is not None),
-        *([_more(report)] if report.figures else []),
-        _how(report),
-    ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(report.title)}</title><style>{STYLE}</style></head>"
-        f"<body><main>{''.join(parts)}</main></body></html>\n"
+    """The page's text: the template says what stands where, the functions below make the parts."""
+    template = Environment(
+        loader=PackageLoader("arcface_fair.report"), autoescape=True, undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    ).get_template("page.html.j2")  # fmt: skip
+    parts = {
+        "style": STYLE,
+        "warnings": said(report.words),
+        "overview": _overview(report),
+        "by_group": _by_group(report),
+        "one_threshold": _one_threshold(report),
+        "change": _change(report) if report.differences else "",
+        "more": "".join(photograph(data, text) for text, data in report.figures),
+        "counts": _counts(report) + facts(report.facts),
+    }
+    by_model = {
+        "frames": [(model.name, _frame(model)) for model in report.models],
+        "scores": [(model.name, _pictures(model)) for model in report.models],
+        "all_pairs": [(m.name, _all_pairs(m)) for m in report.models if m.all_pairs is not None],
+        "models": [(model.name, facts(model.facts)) for model in report.models if model.facts],
+    }
+    return template.render(
+        report=report,
+        **{name: Markup(html) for name, html in parts.items()},
+        **{
+            name: [(model, Markup(html)) for model, html in sections if html]
+            for name, sections in by_model.items()
+        },
     )
 
 
@@ -65,16 +76,10 @@ def _overview(report: Report) -> str:
         changes = report.differences
         row = [cell(report.metrics[name], changes[name], signed=True) for name in names]
         rows.append(("difference", row))
-    text = table(
+    return table(
         f"In percent, SER as a ratio; {report.level:.0%} intervals over people below each figure.",
         ["model", *(report.metrics[name].title for name in names)],
         rows,
-    )
-    return (
-        f"<h2>Overview</h2>{text}"
-        "<p>STD n divides by the number of groups (INV-REG's tables), STD n-1 by one less "
-        "(GABN's). Read both, and SER, only beside the mean and the worst group: a model that "
-        "fails everybody has the smallest spread.</p>"
     )
 
 
@@ -91,7 +96,7 @@ def _marked_over_models(report: Report, model: Model, names: list[str]) -> list[
 def _by_group(report: Report) -> str:
     accuracy = METRICS["accuracy"]
     tprs = [tpr_metric(fpr) for fpr in report.protocol.fprs]
-    parts = ["<h2>Each group at its own threshold</h2>"]
+    parts = []
     for metric, head in ((accuracy, "10-fold accuracy"), *((tpr, tpr.title) for tpr in tprs)):
         parts.append(_group_table(report, metric, f"{head}, percent, best and worst group marked"))
     chart = charts.bars(report, accuracy, "10-fold accuracy, %")
@@ -128,13 +133,8 @@ def _marked_over_groups(model: Model, groups: list[str], metric: Metric) -> list
 
 
 def _one_threshold(report: Report) -> str:
-    parts = [
-        "<h2>All groups at one threshold</h2><p>What one deployed system does: the threshold at "
-        f"which {100 * report.protocol.fmr:g} % of all groups' impostor pairs together are "
-        "accepted. FMR: strangers accepted; FNMR: the same person refused.</p>"
-    ]
     rates = METRICS["fmr"], METRICS["fnmr"]
-    parts += [_group_table(report, rate, f"{rate.title} per group, percent") for rate in rates]
+    parts = [_group_table(report, rate, f"{rate.title} per group, percent") for rate in rates]
     for rate in rates:
         if _known(report, rate):
             label = f"{rate.title}, %"
@@ -146,7 +146,6 @@ def _one_threshold(report: Report) -> str:
     ]  # fmt: skip
     parts.append(table("How far apart the groups' rates are (1 or, for GARBE, 0 is equal)",
                        ["model", "threshold", *AT_ONE_THRESHOLD], rows))  # fmt: skip
-    parts += [_frame(model) for model in report.models]
     return "".join(parts)
 
 
@@ -168,17 +167,12 @@ def _frame(model: Model) -> str:
     ]
     rows.append(("all pairs", [plain(frame.overall[name], name) for name in columns]))
     rows.append(("largest difference", [plain(frame.difference()[n], n) for n in columns]))
-    shown = table(f"{model.name} at cosine {threshold:.4f}, percent (fairlearn MetricFrame)",
-                  ["group", *columns], rows)  # fmt: skip
-    return f"<details><summary>Counts and rates of {escape(model.name)}</summary>{shown}</details>"
+    caption = f"{model.name} at cosine {threshold:.4f}, percent (fairlearn MetricFrame)"
+    return table(caption, ["group", *columns], rows)
 
 
 def _change(report: Report) -> str:
-    old, new = report.models
-    parts = [
-        f"<h2>{escape(new.name)} against {escape(old.name)}</h2>",
-        "<p>Paired: both models were judged on the same pairs and the same resamples.</p>",
-    ]
+    parts = []
     for metric in (METRICS["accuracy"], *(tpr_metric(fpr) for fpr in report.protocol.fprs)):
         if any(report.differences[metric.of(group).key].known for group in report.groups):
             label = f"{metric.title}: difference in points"
@@ -195,8 +189,7 @@ def _change(report: Report) -> str:
 def _pictures(model: Model) -> str:
     threshold = model.estimates["threshold"].value
     return (
-        f"<h2>Scores of {escape(model.name)}</h2>"
-        + figure(charts.histograms(model, threshold),
+        figure(charts.histograms(model, threshold),
                  "Genuine pairs filled, impostor pairs as a line, per group.")
         + figure(charts.curves(model, threshold),
                  "ROC and DET per group; dots: each group at the one threshold.")
@@ -214,8 +207,7 @@ def _all_pairs(model: Model) -> str:
         counts = (scope.images, scope.people, scope.genuine, scope.impostor)
         rows.append((scope.name, [*(f"<td>{count:,}</td>" for count in counts), *cells]))
     return (
-        f"<h2>All pairs: {escape(model.name)}</h2>"
-        + said(pair_notes(model.all_pairs))
+        said(pair_notes(model.all_pairs))
         + table("Every image against every other, percent; groups: pairs within the group",
                 ["group", "images", "people", "genuine", "impostor", *heads], rows)
         + figure(charts.all_pairs_curves(model), "TPR over FPR, all pairs.")
@@ -226,32 +218,17 @@ def _unknown(note: str) -> str:
     return f'<td class="none" title="{escape(note)}">-</td>'
 
 
-def _more(report: Report) -> str:
-    return "<h2>More</h2>" + "".join(photograph(data, text) for text, data in report.figures)
-
-
-def _how(report: Report) -> str:
-    counts = [
+def _counts(report: Report) -> str:
+    rows = [
         (name, [f"<td>{len(g.same):,}</td>", f"<td>{int(g.same.sum()):,}</td>",
                 f"<td>{int((~g.same).sum()):,}</td>", f"<td>{_people(report, name)}</td>"])
         for name, g in report.models[0].groups.items()
     ]  # fmt: skip
-    parts = [
-        "<h2>How this was made</h2>",
-        table(
-            "Pairs; people as far as a set's images and genuine pairs tell them apart",
-            ["group", "pairs", "genuine", "impostor", "people"],
-            counts,
-        ),
-        facts(report.facts),
-        *(f"<h3>{escape(m.name)}</h3>{facts(m.facts)}" for m in report.models if m.facts),
-        f'<p class="soft">Intervals: {report.level:.0%}, {report.resamples} resamples of people '
-        "(a bootstrap over identities; pairs share people), paired between models. Embeddings: "
-        "image plus mirror image, normalised; accuracy: 10 folds in the order of the pairs, the "
-        "threshold of each from the other nine. FDR, GARBE and inequity rate with alpha = "
-        f"{report.protocol.alpha:g}.</p>",
-    ]
-    return "".join(parts)
+    return table(
+        "Pairs; people as far as a set's images and genuine pairs tell them apart",
+        ["group", "pairs", "genuine", "impostor", "people"],
+        rows,
+    )
 
 
 def _people(report: Report, group: str) -> str:
