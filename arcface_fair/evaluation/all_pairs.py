@@ -167,6 +167,6 @@ def _sections(words: NDArray) -> dict[str, tuple[int, int]]:
 
 
 def _on_device(unit: Floats32, device: str) -> Product:
-    from arcface_fair.evaluation.tiles import TorchProduct
+    from arcface_fair.evaluation.gpu_tiles import TorchProduct
 
     return TorchProduct(unit, device)

@@ -59,31 +59,6 @@ def upper_tiles(starts: Ints, ends: Ints, size: int) -> Iterator[tuple[int, int,
             yield section, other, (rows, columns)
 
 
-class TorchProduct:
-    """As `NumpyProduct`, with torch; the rows lie on ``device``. unit: float32 [N, D]."""
-
-    def __init__(self, unit: Floats32, device: str) -> None:
-        import torch  # the rest of the evaluation is NumPy only
-
-        self._unit = torch.from_numpy(unit).to(device)
-
-    def above(self, tile: Tile, bound: float) -> tuple[Ints, Ints, Floats32]:
-        """See `Product`. Products are full float32, whatever the process allows else."""
-        import torch
-
-        rows, columns = tile
-        precision = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("highest")
-        try:
-            scores = self._unit[rows] @ self._unit[columns].T
-        finally:
-            torch.set_float32_matmul_precision(precision)
-        found = (scores >= bound).nonzero()
-        values = scores[found[:, 0], found[:, 1]].cpu().numpy()
-        places = found.cpu().numpy().astype(np.int64)
-        return places[:, 0] + rows.start, places[:, 1] + columns.start, values
-
-
 BLOCK = 8192  # rows at a time, so that no second copy of all is made
 
 

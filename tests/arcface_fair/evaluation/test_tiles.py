@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from arcface_fair.errors import UserError
+from arcface_fair.evaluation.gpu_tiles import TorchProduct
 from arcface_fair.evaluation.tiles import (
     NumpyProduct,
-    TorchProduct,
     check_images,
     unit_rows,
     upper_tiles,
