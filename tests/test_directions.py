@@ -35,7 +35,7 @@ ALLOWED = {
 # What users and installed trainers start: these may import everything, and nothing imports them.
 FACES = {"__init__", "__main__", "bridge", "cli", "train"}
 FOR_PLUGINS = GROUND | {"plugin", "head", "attention", "data", "run"}
-PLUGINS = {"invreg_plugin": "invreg", "gabn_plugin": "gabn"}
+PLUGINS = {"invreg_plugin": "invreg", "gabn_plugin": "gabn", "contrast_plugin": "contrast"}
 NAMES = re.compile(rf"\b({'|'.join([*PLUGINS, *PLUGINS.values()])})\b")
 
 FILES = sorted(CORE.rglob("*.py"))
