@@ -15,7 +15,7 @@ from arcface_fair.plugin.loading import Plugin
 from arcface_fair.plugin.penalties import Augmentation
 from arcface_fair.plugin.session import Session
 from contrast_plugin.config import ContrastSettings as Settings
-from contrast_plugin.hook import ContrastErasing
+from contrast_plugin.hook import ContrastErasing, old_state
 
 NAME = "contrast"
 
@@ -26,5 +26,9 @@ def build(settings: Settings, session: Session) -> Plugin:
     """The parts of contrast erasing for one run. Raises UserError for a run it cannot act in."""
     erasing = ContrastErasing(settings, session, NAME)
     return Plugin(
-        name=NAME, hooks=(erasing,), augmentations=(Augmentation(NAME, erasing),), state=erasing
+        name=NAME,
+        hooks=(erasing,),
+        augmentations=(Augmentation(NAME, erasing),),
+        state=erasing,
+        old_state=old_state,
     )

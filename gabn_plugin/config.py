@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from arcface_fair.errors import UserError
 from arcface_fair.plugin.settings import check_choice, check_range
@@ -95,3 +97,30 @@ class GabnSettings:
     def differentiable(self) -> bool:
         """Whether L_adv reaches the backbone's weights through the maps."""
         return self.adversarial and self.objective == "term" and self.weight > 0
+
+
+def reads_old(config: Mapping[str, Any]) -> tuple[dict[str, Any], str] | None:
+    """The config as it is written since contrast erasing left this plugin, and a sentence.
+
+    None where ``gabn.erasing`` is not "contrast". What is left of GABN goes first, so that it sees
+    the clean images as before; where nothing is left, its block and its module go.
+    """
+    block = config.get("gabn")
+    if not isinstance(block, Mapping) or block.get("erasing") != "contrast":
+        return None
+    own = {**block, "erasing": "off"}
+    contrast = {"grey": own.get("fill", 0.0), "seed": own.get("seed")}
+    contrast |= dict(own.pop("contrast", {}))
+    stays = own.get("confidence", True) or own.get("adversarial", True)
+    plugins: list[str] = []
+    for name in config["plugins"]:
+        if name not in ("gabn_plugin", "gabn"):
+            plugins.append(name)
+        else:
+            plugins += [name, "contrast_plugin"] if stays else ["contrast_plugin"]
+    kept = {key: value for key, value in config.items() if key != "gabn"}
+    kept |= {"plugins": plugins, "contrast": contrast, **({"gabn": own} if stays else {})}
+    return kept, (
+        "config.gabn.erasing = 'contrast' is now the plugin contrast_plugin with its block "
+        "config.contrast; it is read as that, write it so"
+    )

@@ -7,6 +7,9 @@ A plugin is a module that offers three names:
     Settings                    a frozen dataclass, one checked field per setting
     build(settings, session)    returns a `Plugin`
 
+A module may offer a fourth, ``reads_old(config)``: for a config that uses names of an earlier
+version it returns the config as it is written today and a sentence that says so, else None.
+
 ``config.plugins`` lists modules ("invreg_plugin") or the names under which installed packages
 announce one in the entry-point group ``arcface_fair.plugins``. Core names no plugin.
 """
@@ -16,19 +19,18 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from arcface_fair.errors import UserError
 from arcface_fair.plugin.hooks import Hook
 from arcface_fair.plugin.penalties import Augmentation, Penalty
 from arcface_fair.plugin.settings import parse_block
 
-if TYPE_CHECKING:
-    pass
-
+LOGGER = logging.getLogger("arcface_fair.plugins")
 ENTRY_POINT_GROUP = "arcface_fair.plugins"
 
 
@@ -44,13 +46,18 @@ class Stateful(Protocol):
 
 @dataclass
 class Plugin:
-    """The parts that one plugin contributes to a run."""
+    """The parts that one plugin contributes to a run.
+
+    old_state: finds this plugin's state among all plugins' states of a checkpoint that an earlier
+    version wrote, where it lies under another name; None where it is not there either.
+    """
 
     name: str
     hooks: tuple[Hook, ...] = ()
     penalties: tuple[Penalty, ...] = ()
     augmentations: tuple[Augmentation, ...] = ()
-    state: Stateful | None = field(default=None)
+    state: Stateful | None = None
+    old_state: Callable[[Mapping[str, Any]], dict[str, Any] | None] | None = None
 
 
 def load_plugin_modules(names: Iterable[str]) -> list[ModuleType]:
@@ -65,6 +72,16 @@ def load_plugin_modules(names: Iterable[str]) -> list[ModuleType]:
             )
         seen[module.NAME] = module.__name__
     return modules
+
+
+def with_current_names(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``config`` as its plugins read it today; a warning says what has another name now."""
+    for module in load_plugin_modules(config.get("plugins") or ()):
+        found = module.reads_old(config) if hasattr(module, "reads_old") else None
+        if found is not None:
+            config, sentence = found
+            LOGGER.warning(sentence)
+    return config
 
 
 def parse_plugin_settings(modules: Iterable[ModuleType], config: Mapping[str, Any]) -> list[Any]:

@@ -20,7 +20,11 @@ from arcface_fair.data.training.dataset import FaceDataset, check_labels, open_d
 from arcface_fair.errors import UserError
 from arcface_fair.hosts.settings import IGNORED_KEYS, RunSettings, parse_run
 from arcface_fair.hosts.upstream.devices import on_gpu
-from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
+from arcface_fair.plugin.loading import (
+    load_plugin_modules,
+    parse_plugin_settings,
+    with_current_names,
+)
 from arcface_fair.plugin.settings import check_choice
 
 # Keys of the embedded trainer that this host does not read, with what it does instead.
@@ -59,6 +63,11 @@ def configure(cfg: Any) -> None:
     """
     global _current
     sys.excepthook = functools.partial(_tell, sys.excepthook)
+    renamed = with_current_names(cfg)
+    if renamed is not cfg:
+        cfg.update(renamed)
+        for key in set(cfg) - set(renamed):
+            cfg.pop(key)
     modules = load_plugin_modules(cfg.get("plugins") or ())
     _check_added_keys(cfg)
     _complete(cfg)
