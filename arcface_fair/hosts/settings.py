@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from arcface_fair.config import merged
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.settings import check_choice, check_range, parse_block
+from arcface_fair.plugin.loading import announced_plugins, load_plugin_modules
+from arcface_fair.plugin.settings import check_choice, check_range, parse_block, parse_text
 
 # Keys of upstream's trainer that have no meaning here; named in the log when a config sets them.
 IGNORED_KEYS = (
@@ -23,7 +26,7 @@ IGNORED_KEYS = (
 # Keys that either host computes or that carry no decision.
 SILENT_KEYS = (
     "name", "total_batch_size", "warmup_step", "total_step", "num_image", "notes",
-    "wandb_key", "wandb_entity", "wandb_project", "suffix_run_name",
+    "set", "wandb_key", "wandb_entity", "wandb_project", "suffix_run_name",
     *IGNORED_KEYS,
 )  # fmt: skip
 
@@ -141,3 +144,73 @@ def parse_run(config: Mapping[str, Any], plugin_blocks: set[str]) -> tuple[RunSe
         and (key not in SILENT_KEYS or (key in IGNORED_KEYS and bool(value)))
     ]
     return parse_block(RunSettings, own, "config"), ignored
+
+
+def with_set_lines(config: Mapping[str, Any], lines: Sequence[str]) -> dict[str, Any]:
+    """``config`` with the command line's ``--set KEY=VALUE`` over it; the last of a key counts.
+
+    KEY is a field of `RunSettings`, or NAME.FIELD for the block of a plugin that the run lists,
+    with these lines if not before. Types are those of the dataclass that owns the field; ranges
+    are checked where the config is parsed. The lines themselves are kept under ``set``, which
+    ``config.json`` records. Raises UserError for a line without "=", an unknown key, a block
+    whose plugin is not listed and a value of another type.
+    """
+    pairs = [_split_line(line) for line in lines]
+    known = {field.name for field in fields(RunSettings)}
+    changes: dict[str, Any] = {"set": list(lines)} if lines else {}
+    for key, text in pairs:
+        if key in known:
+            changes[key] = parse_text(RunSettings, key, text, f"--set {key}")
+    result = merged(config, changes)
+    listed = result.get("plugins") or ()
+    blocks = {module.NAME: module.Settings for module in load_plugin_modules(listed)}
+    for key, text in pairs:
+        if key in known:
+            continue
+        name, _, field = key.partition(".")
+        if name not in blocks or field not in {f.name for f in fields(blocks[name])}:
+            raise UserError(_no_such_key(f"{key}={text}", listed, blocks))
+        value = parse_text(blocks[name], field, text, f"--set {key}")
+        result = merged(result, {name: {field: value}})
+    return result
+
+
+def _split_line(line: str) -> tuple[str, str]:
+    key, equals, text = line.partition("=")
+    if not equals or not key.strip():
+        raise UserError(
+            f"--set {line} is no setting, expected KEY=VALUE; write for example --set batch_size=64"
+        )
+    return key.strip(), text.strip()
+
+
+def _no_such_key(line: str, listed: Sequence[str], blocks: Mapping[str, type]) -> str:
+    """The sentence for a key that no dataclass of this run owns."""
+    key = line.partition("=")[0]
+    name, dot, field = key.partition(".")
+    owned = {block: [f.name for f in fields(settings)] for block, settings in blocks.items()}  # type: ignore[arg-type]
+    if name in blocks and not dot:
+        return (
+            f"--set {line} names a plugin's block, expected one of its settings; "
+            f"write for example --set {name}.{owned[name][0]}=..."
+        )
+    near_block = name if name in blocks else next(iter(_near(name, list(blocks))), None)
+    if dot and near_block is None:
+        module = announced_plugins().get(name, "MODULE")
+        return (
+            f"--set {line} belongs to no plugin of this run, expected one of config.plugins "
+            f"({', '.join(listed) or 'none'}) to be named {name!r}; "
+            f"list it with --set plugins={','.join([*listed, module])} or correct the name"
+        )
+    near = (
+        [f"{near_block}.{match}" for match in _near(field, owned[near_block])]
+        if near_block is not None and dot
+        else [f"{block}.{key}" for block in owned if key in owned[block]]
+        or _near(key, [f.name for f in fields(RunSettings)])
+    )
+    advice = f"did you mean {near[0]!r}?" if near else "`arcface-fair config` lists every key"
+    return f"--set {line} names no setting of this run; {advice}"
+
+
+def _near(word: str, known: Sequence[str]) -> list[str]:
+    return difflib.get_close_matches(word, known, n=1)

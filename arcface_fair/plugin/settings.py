@@ -8,6 +8,7 @@ run's own keys and for every plugin's block.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import difflib
 import types
@@ -38,6 +39,39 @@ def parse_block(settings_class: type[Settings], block: Mapping[str, Any], name: 
     hints = typing.get_type_hints(settings_class)
     values = {key: _typed(value, hints[key], f"{name}.{key}") for key, value in block.items()}
     return settings_class(**values)
+
+
+def parse_text(settings_class: type, key: str, text: str, dotted: str) -> Any:
+    """The value that ``text``, typed on a command line, has for the field ``key``.
+
+    Numbers, True, False and None are written as in Python (true and false too); texts need no
+    quotes; the items of a tuple stand between commas, in brackets or not. ``dotted`` names the
+    field in messages. Raises UserError for a value of another type.
+    """
+    hint = typing.get_type_hints(settings_class)[key]
+    return _typed(_read_text(text, _plain_types(hint)), hint, dotted)
+
+
+def _read_text(text: str, accepted: set[type]) -> Any:
+    if accepted and accepted <= {str, type(None)}:
+        return None if text == "None" and type(None) in accepted else text
+    value = _literal(text)
+    if not accepted & {tuple, list} or isinstance(value, tuple | list):
+        return value
+    if isinstance(value, str) and ("," in value or not value):
+        return tuple(_literal(item.strip()) for item in value.split(",") if item.strip())
+    if str in accepted:
+        return text
+    alone = accepted <= {tuple, list, type(None)} and not isinstance(value, tuple(accepted))
+    return (value,) if alone else value
+
+
+def _literal(text: str) -> Any:
+    """``text`` as a Python literal where it is one; else the text itself."""
+    try:
+        return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _unknown_key(name: str, key: str, known: list[str]) -> str:
@@ -72,7 +106,7 @@ def _plain_types(hint: Any) -> set[type]:
         return {type(choice) for choice in typing.get_args(hint)}
     if origin is not None:
         return {origin}
-    return {hint} if isinstance(hint, type) else set()
+    return {hint} if isinstance(hint, type) and hint is not Any else set()
 
 
 def check_choice(dotted: str, value: str, choices: tuple[str, ...]) -> None:
@@ -85,6 +119,8 @@ def check_range(
     dotted: str, value: float, low: float, high: float = float("inf"), *, open_low: bool = False
 ) -> None:
     """Raises UserError unless low <= value <= high (low < value with ``open_low``)."""
+    if not isinstance(value, int | float):  # an item of a tuple: its type was not checked before
+        raise UserError(f"{dotted} is {value!r}, expected a number; correct the value")
     if not (low < value <= high if open_low else low <= value <= high):
         lower = f"above {low:g}" if open_low else f"at least {low:g}"
         upper = "" if high == float("inf") else f" and at most {high:g}"

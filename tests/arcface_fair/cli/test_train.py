@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Everything that a user can get wrong ends in one sentence, exit code 2, nothing half-written."""
 
+import json
 import os
 import shutil
 
@@ -210,3 +211,36 @@ def test_an_interrupt_says_so_and_exits_with_130(capsys, tmp_path, record, monke
     code, said, _ = start(capsys, tmp_path, record)
     assert code == 130
     assert said.endswith("arcface-fair: interrupted\n")
+
+
+def test_set_changes_keys_and_blocks_and_config_json_keeps_them(capsys, tmp_path, record):
+    lines = ("plugins=invreg_plugin", "invreg.stages=0", "invreg.subsets=3", "batch_size=8")
+    code, said, output = start(capsys, tmp_path, record, *(f"--set={line}" for line in lines))
+    assert code == 0, said
+    kept = json.loads((output / "config.json").read_text())
+    assert kept["set"] == list(lines)
+    assert kept["plugins"] == ["invreg_plugin"]
+    assert kept["invreg"] == {"stages": [0], "subsets": 3}
+    assert (kept["batch_size"], kept["lr"]) == (8, 0.05)
+    assert "config.set" not in (output / "training.log").read_text()
+
+
+def test_a_run_without_set_keeps_no_lines(capsys, tmp_path, record):
+    output = start(capsys, tmp_path, record)[2]
+    assert "set" not in json.loads((output / "config.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (
+            "bacth_size=8",
+            "--set bacth_size=8 names no setting of this run; did you mean 'batch_size'?",
+        ),
+        ("batch_size=0", "config.batch_size is 0, expected at least 1; correct the value"),
+        ("batch_size=x", "--set batch_size is 'x', expected int; correct the value"),
+        ("optimizer=adam", "config.optimizer is 'adam', expected one of sgd, adamw; choose one"),
+    ],
+)
+def test_a_wrong_set_line(capsys, tmp_path, record, line, sentence):
+    assert_refused(start(capsys, tmp_path, record, "--set", line), sentence)
