@@ -15,9 +15,9 @@ from torch import Tensor
 
 from arcface_fair.attention.gradient_maps import ObjectiveScale
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.loading import Plugin
-from arcface_fair.plugin.penalties import Augmentation, Penalty
-from arcface_fair.plugin.session import Session, Step
+from arcface_fair.plugin.context import LossStep
+from arcface_fair.plugin.parts import Augmentation, Figure, Penalty, Plugin
+from arcface_fair.plugin.session import Session
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings as Settings
 from gabn_plugin.contrast import ContrastErasing
@@ -28,6 +28,10 @@ from gabn_plugin.watch import AttentionWatch
 
 NAME = "gabn"
 LOGGER = logging.getLogger("arcface_fair.gabn")
+CONTRAST_FIGURE = Figure(
+    "gabn/contrast.png",
+    "Where the network looks harder for the easy subset than for the others, and what is erased.",
+)
 
 __all__ = ["NAME", "Settings", "build"]
 
@@ -35,10 +39,10 @@ __all__ = ["NAME", "Settings", "build"]
 def build(settings: Settings, session: Session) -> Plugin:
     """The parts of GABN for one run. Raises UserError for groups that it cannot work with."""
     names = _group_names(settings, session)
-    seed = session.seed if settings.seed is None else settings.seed
+    seed = session.run.seed if settings.seed is None else settings.seed
     classifier = None
     if settings.adversarial:
-        classifier = MapClassifier(settings, len(names), seed, session.device)
+        classifier = MapClassifier(settings, len(names), seed, session.run.device)
     inner, unit, shifted = _shift(settings, session)
     scale, watch = ObjectiveScale(), AttentionWatch(names, session)
     contrast = None
@@ -51,7 +55,7 @@ def build(settings: Settings, session: Session) -> Plugin:
         classifier=classifier, scale=scale, watch=watch, contrast=contrast,
     )  # fmt: skip
 
-    def confusion(step: Step) -> Tensor:
+    def confusion(step: LossStep) -> Tensor:
         assert balance.term is not None
         return balance.term
 
@@ -65,6 +69,7 @@ def build(settings: Settings, session: Session) -> Plugin:
         ),
         penalties=(penalty,),
         augmentations=(Augmentation("gabn", balance),),
+        figures=() if contrast is None else (CONTRAST_FIGURE,),
         state=BalanceState(classifier, scale, contrast),
     )
 
@@ -92,7 +97,7 @@ def _shift(settings: Settings, session: Session) -> tuple[Any, float, ShiftedNeg
 
 def _group_names(settings: Settings, session: Session) -> tuple[str, ...]:
     """One name per group; empty where there is no table and nothing asks for groups."""
-    table, attribute = session.group_table, session.group_attribute
+    table, attribute = session.run.group_table, session.group_attribute
     names: tuple[str, ...] = () if table is None or attribute is None else table[attribute].names
     if settings.num_groups is not None:
         if settings.num_groups < len(names):

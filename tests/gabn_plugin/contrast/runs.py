@@ -10,10 +10,10 @@ import torch
 
 from arcface_fair import dist
 from arcface_fair.hosts.device import choose_device
+from arcface_fair.hosts.embedded import train
 from arcface_fair.hosts.embedded.loop import Trainer
 from arcface_fair.hosts.settings import parse_run
 from arcface_fair.plugin.loading import load_plugin_modules
-from arcface_fair.hosts.embedded import train
 from tests.recorder import read_losses
 from tests.small_data import small_run
 
