@@ -16,11 +16,10 @@ from torch import Tensor
 from arcface_fair.attention.gradient_maps import ObjectiveScale
 from arcface_fair.errors import UserError
 from arcface_fair.plugin.context import LossStep
-from arcface_fair.plugin.parts import Augmentation, Figure, Penalty, Plugin
+from arcface_fair.plugin.parts import Augmentation, Penalty, Plugin
 from arcface_fair.plugin.session import Session
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings as Settings
-from gabn_plugin.contrast import ContrastErasing
 from gabn_plugin.hook import BalanceSchedule, BalanceState
 from gabn_plugin.margin import ShiftedNegatives, angular_margin, install_shift
 from gabn_plugin.step import BalanceStep
@@ -28,10 +27,6 @@ from gabn_plugin.watch import AttentionWatch
 
 NAME = "gabn"
 LOGGER = logging.getLogger("arcface_fair.gabn")
-CONTRAST_FIGURE = Figure(
-    "gabn/contrast.png",
-    "Where the network looks harder for the easy subset than for the others, and what is erased.",
-)
 
 __all__ = ["NAME", "Settings", "build"]
 
@@ -45,14 +40,9 @@ def build(settings: Settings, session: Session) -> Plugin:
         classifier = MapClassifier(settings, len(names), seed, session.run.device)
     inner, unit, shifted = _shift(settings, session)
     scale, watch = ObjectiveScale(), AttentionWatch(names, session)
-    contrast = None
-    if settings.erasing == "contrast":
-        contrast = ContrastErasing(
-            settings.contrast_settings, session, seed=seed, grey=settings.fill, name=NAME
-        )
     balance = BalanceStep(
         settings, session, inner_margin=inner, unit=unit, shifted=shifted,
-        classifier=classifier, scale=scale, watch=watch, contrast=contrast,
+        classifier=classifier, scale=scale, watch=watch,
     )  # fmt: skip
 
     def confusion(step: LossStep) -> Tensor:
@@ -62,15 +52,10 @@ def build(settings: Settings, session: Session) -> Plugin:
     penalty = Penalty("gabn_confusion", confusion, weight=0.0)
     return Plugin(
         name=NAME,
-        hooks=(
-            *((contrast,) if contrast is not None else ()),
-            BalanceSchedule(settings, balance, penalty, classifier),
-            watch,
-        ),
+        hooks=(BalanceSchedule(settings, balance, penalty, classifier), watch),
         penalties=(penalty,),
         augmentations=(Augmentation("gabn", balance),),
-        figures=() if contrast is None else (CONTRAST_FIGURE,),
-        state=BalanceState(classifier, scale, contrast),
+        state=BalanceState(classifier, scale),
     )
 
 
