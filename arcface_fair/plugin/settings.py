@@ -33,11 +33,9 @@ def parse_block(settings_class: type[Settings], block: Mapping[str, Any], name: 
             f"write config.{name} = dict(...)"
         )
     fields = {field.name: field for field in dataclasses.fields(settings_class)}  # type: ignore[arg-type]
-    for key in block:
-        if key not in fields:
-            raise UserError(_unknown_key(name, key, list(fields)))
+    check_keys(name, block, list(fields))
     hints = typing.get_type_hints(settings_class)
-    values = {key: _typed(value, hints[key], f"{name}.{key}") for key, value in block.items()}
+    values = {key: checked_type(v, hints[key], f"{name}.{key}") for key, v in block.items()}
     return settings_class(**values)
 
 
@@ -49,7 +47,7 @@ def parse_text(settings_class: type, key: str, text: str, dotted: str) -> Any:
     field in messages. Raises UserError for a value of another type.
     """
     hint = typing.get_type_hints(settings_class)[key]
-    return _typed(_read_text(text, _plain_types(hint)), hint, dotted)
+    return checked_type(_read_text(text, _plain_types(hint)), hint, dotted)
 
 
 def _read_text(text: str, accepted: set[type]) -> Any:
@@ -74,14 +72,22 @@ def _literal(text: str) -> Any:
         return text
 
 
-def _unknown_key(name: str, key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    advice = f"did you mean {near[0]!r}?" if near else "correct or remove it."
-    return f"config.{name} has no setting {key!r}; known: {', '.join(sorted(known))}. {advice}"
+def check_keys(name: str, block: Mapping[str, Any], known: list[str]) -> None:
+    """Raises UserError for the first key of config.NAME that is not ``known``."""
+    for key in block:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else "correct or remove it."
+            raise UserError(
+                f"config.{name} has no setting {key!r}; known: {', '.join(sorted(known))}. {advice}"
+            )
 
 
-def _typed(value: Any, hint: Any, dotted: str) -> Any:
-    """``value`` as the field wants it: ints count as floats, lists as tuples, None as itself."""
+def checked_type(value: Any, hint: Any, dotted: str) -> Any:
+    """``value`` as the field wants it: ints count as floats, lists as tuples, None as itself.
+
+    ``hint``: the field's type, None where it has none. Raises UserError for another type.
+    """
     accepted = _plain_types(hint)
     if float in accepted and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -98,6 +104,8 @@ def _typed(value: Any, hint: Any, dotted: str) -> Any:
 
 def _plain_types(hint: Any) -> set[type]:
     """The runtime classes a type hint admits; empty where anything goes."""
+    if hint is None or hint is Any:
+        return set()
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         parts = [_plain_types(part) for part in typing.get_args(hint)]
