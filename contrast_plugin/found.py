@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from arcface_fair.plugin.partition import Partition
 from contrast_plugin.config import ContrastSettings
 from contrast_plugin.gap import Gaps
-from contrast_plugin.source import Subsets
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Contrast:
 
 
 def decide(
-    settings: ContrastSettings, subsets: Subsets, gaps: Gaps | None, map_: Tensor, images: Tensor
+    settings: ContrastSettings, subsets: Partition, gaps: Gaps | None, map_: Tensor, images: Tensor
 ) -> Contrast:
     """Whether to act: two subsets with enough images, a gap at the gate, a map that is not flat.
 
@@ -75,7 +75,7 @@ def decide(
     acts, why = _verdict(settings, subsets, gaps, map_, images.tolist())
     return Contrast(
         map=map_,
-        subset=torch.from_numpy(subsets.of_class).to(map_.device),
+        subset=torch.from_numpy(subsets.subset).to(map_.device),
         names=subsets.names,
         gap=gap,
         difference=gaps.difference if gaps is not None else math.nan,
@@ -88,7 +88,11 @@ def decide(
 
 
 def _verdict(
-    settings: ContrastSettings, subsets: Subsets, gaps: Gaps | None, map_: Tensor, images: list[int]
+    settings: ContrastSettings,
+    subsets: Partition,
+    gaps: Gaps | None,
+    map_: Tensor,
+    images: list[int],
 ) -> tuple[bool, str]:
     if gaps is None:
         return False, "the partition has fewer than two subsets whose images can be compared"

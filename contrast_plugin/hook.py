@@ -17,6 +17,7 @@ from arcface_fair import dist
 from arcface_fair.attention.gradient_maps import rolled
 from arcface_fair.errors import UserError
 from arcface_fair.plugin.context import BatchStep
+from arcface_fair.plugin.partition import NOT_ASSIGNED, PARTITION, Partition, digest_of
 from arcface_fair.plugin.parts import Hook
 from arcface_fair.plugin.session import Session
 from contrast_plugin.config import SESSION, ContrastSettings
@@ -24,10 +25,7 @@ from contrast_plugin.found import Contrast, near_the_gate
 from contrast_plugin.picture import write_contrast
 from contrast_plugin.replace import other_rows, own_uniforms, rows_among, whole
 from contrast_plugin.source import (
-    PARTITION,
-    Subsets,
     check_publisher,
-    digest_of,
     published_subsets,
     written_subsets,
 )
@@ -44,7 +42,7 @@ class ContrastErasing(Hook):
         self.seed = session.run.seed if settings.seed is None else settings.seed
         self.epoch = settings.first_epoch(session.run.num_epochs)
         self.found: Contrast | None = None
-        self._written: Subsets | None = None  # the table or file, as it was before training
+        self._written: Partition | None = None  # the table or file, as it was before training
         self._newest: str | None = None  # digest of the newest partition when last looked at
         self._resumed = False
         self._steps = torch.zeros(2, device=session.run.device)  # without reference rows, all
@@ -108,7 +106,7 @@ class ContrastErasing(Hook):
             mask = rolled(found.mask, whole(uniforms[:, 1], tall), whole(uniforms[:, 2], wide))
         mask = mask & easy[:, None, None]
         self.session.log("contrast/erased_share", mask.float().mean())
-        filler = self._filler(step.images, (subset != 255) & ~easy, uniforms[:, 0])
+        filler = self._filler(step.images, (subset != NOT_ASSIGNED) & ~easy, uniforms[:, 0])
         return torch.where(mask[:, None], filler, step.images)
 
     def _filler(self, images: Tensor, reference: Tensor, uniforms: Tensor) -> Tensor:

@@ -20,23 +20,23 @@ from arcface_fair import dist
 from arcface_fair.data.training.clean_images import clean_images
 from arcface_fair.data.training.dataset import to_input
 from arcface_fair.errors import UserError
+from arcface_fair.plugin.partition import NOT_ASSIGNED, Partition
 from arcface_fair.plugin.session import Session
 from arcface_fair.run.batchnorm import rank0_statistics
 from contrast_plugin.config import ContrastSettings
 from contrast_plugin.found import Contrast, decide
 from contrast_plugin.gap import Gaps, gap_positions, subset_gaps
 from contrast_plugin.maps import SubsetMaps, map_positions, subset_maps
-from contrast_plugin.source import Subsets
 
 
 def find_contrast(
-    session: Session, settings: ContrastSettings, subsets: Subsets, seed: int
+    session: Session, settings: ContrastSettings, subsets: Partition, seed: int
 ) -> tuple[Contrast, SubsetMaps]:
     """Gap, gate, maps and mask of one partition. Raises UserError for what images raise."""
     draws = np.random.default_rng((seed, 0xC0))
     identities = np.asarray(session.run.dataset.identities)
-    embedded = gap_positions(identities, subsets.of_class, settings.gap_identities, draws)
-    shown = map_positions(identities, subsets.of_class, settings.maps, draws)
+    embedded = gap_positions(identities, subsets.subset, settings.gap_identities, draws)
+    shown = map_positions(identities, subsets.subset, settings.maps, draws)
     with rank0_statistics(session.backbone):
         gaps = _gaps(session, embedded, subsets)
         maps = _maps(session, settings, shown, subsets)
@@ -44,9 +44,9 @@ def find_contrast(
     return decide(settings, subsets, gaps, maps.contrast(easy), maps.images), maps
 
 
-def _gaps(session: Session, positions: np.ndarray, subsets: Subsets) -> Gaps | None:
+def _gaps(session: Session, positions: np.ndarray, subsets: Partition) -> Gaps | None:
     embeddings, labels = _embedded(session, positions)
-    return subset_gaps(embeddings, labels, subsets.of_class)
+    return subset_gaps(embeddings, labels, subsets.subset)
 
 
 def _embedded(session: Session, positions: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -77,16 +77,16 @@ def _embedded(session: Session, positions: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 def _maps(
-    session: Session, settings: ContrastSettings, positions: np.ndarray, subsets: Subsets
+    session: Session, settings: ContrastSettings, positions: np.ndarray, subsets: Partition
 ) -> SubsetMaps:
     """Every rank its share of the images, filled up with rows that do not count."""
     share = math.ceil(len(positions) / dist.world_size())
     own = positions[dist.rank() * share : (dist.rank() + 1) * share]
     rows = np.concatenate([own, np.repeat(positions[:1], share - len(own))])
     faces, labels = _loaded(session, rows)
-    of_class = torch.from_numpy(subsets.of_class).to(session.run.device).long()
+    of_class = torch.from_numpy(subsets.subset).to(session.run.device).long()
     numbers = of_class[labels]
-    numbers[numbers == 255] = -1
+    numbers[numbers == NOT_ASSIGNED] = -1
     numbers[len(own) :] = -1
     with _without_groups(session):
         return subset_maps(

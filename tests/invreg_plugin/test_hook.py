@@ -12,11 +12,11 @@ from arcface_fair.errors import UserError
 from arcface_fair.hosts.embedded import Trainer, train
 from arcface_fair.hosts.settings import parse_run
 from arcface_fair.plugin.loading import load_plugin_modules
+from arcface_fair.plugin.partition import Partition
 from arcface_fair.plugin.parts import Penalty
 from invreg_plugin.config import InvRegSettings
-from invreg_plugin.hook import PartitionStages
+from invreg_plugin.hook import PartitionStages, stage_bar
 from invreg_plugin.state import Partitions
-from invreg_plugin.tables import read_partition_tsv
 from tests.small_data import picture, small_run, write_small_record
 
 
@@ -47,7 +47,7 @@ def test_learned_stages_come_at_their_epochs_and_all_stay_in_force(record, tmp_p
     assert state["num_subsets"] == [2, 2]
     assert state["seeds"] == [3, 4]
     for stage in (1, 2):
-        written = read_partition_tsv(output / "partitions" / f"stage_{stage}.tsv", 8)
+        written = Partition.read(output / "partitions" / f"stage_{stage}.tsv", 8)
         np.testing.assert_array_equal(written.subset, partitions[stage - 1].numpy())
     told = caplog.text
     assert "stage 1: subsets of" in told
@@ -194,3 +194,18 @@ def test_a_subset_that_a_batch_lacks_keeps_its_last_risk():
     assert curves == {"a": 1.0, "b": 3.0}
     hook.after_loss(Batch([1, 1], [5.0, 7.0]))
     assert curves == {"a": 1.0, "b": 6.0}
+
+
+def test_the_bar_shows_steps_and_objective(capsys):
+    with stage_bar("partition 2") as show:
+        show(20, 40, 1.25)
+        show(40, 40, 1.5)
+    shown = capsys.readouterr().err
+    assert "partition 2" in shown
+    assert "objective 1.5000" in shown
+
+
+def test_the_bar_ends_with_an_error_too(capsys):
+    with pytest.raises(ValueError, match="stop"), stage_bar("partition 1"):
+        raise ValueError("stop")
+    assert capsys.readouterr().err.endswith("\r")
