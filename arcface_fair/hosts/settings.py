@@ -105,6 +105,17 @@ class RunSettings:
         check_choice("config.kernel", self.kernel, ("auto", "dense", "chunked"))
         check_choice("config.best_by", self.best_by, ("worst", "mean", "tpr", "none"))
         check_choice("config.norm", self.norm, ("batch", "none"))
+        for key, kinds, expected in (
+            ("margin_list", (int, float), "numbers"),
+            ("lr_steps", (int, float), "numbers"),
+            ("val_targets", str, "names"),
+            ("plugins", str, "names"),
+        ):
+            items = getattr(self, key)
+            if not all(isinstance(item, kinds) for item in items):
+                raise UserError(
+                    f"config.{key} is {items!r}, expected {expected}; correct the value"
+                )
         if len(self.margin_list) != 3:
             raise UserError(
                 f"config.margin_list is {self.margin_list!r}, expected three numbers (m1, m2, m3); "
@@ -162,7 +173,7 @@ def with_set_lines(config: Mapping[str, Any], lines: Sequence[str]) -> dict[str,
         if key in known:
             changes[key] = parse_text(RunSettings, key, text, f"--set {key}")
     result = merged(config, changes)
-    listed = result.get("plugins") or ()
+    listed = [str(plugin) for plugin in result.get("plugins") or ()]
     blocks = {module.NAME: module.Settings for module in load_plugin_modules(listed)}
     for key, text in pairs:
         if key in known:
@@ -193,6 +204,11 @@ def _no_such_key(line: str, listed: Sequence[str], blocks: Mapping[str, type]) -
         return (
             f"--set {line} names a plugin's block, expected one of its settings; "
             f"write for example --set {name}.{owned[name][0]}=..."
+        )
+    if dot and name in {f.name for f in fields(RunSettings)}:
+        return (
+            f"--set {line} goes into {name!r}, which is a key of the run and no plugin's block; "
+            f"write --set {name}=VALUE"
         )
     near_block = name if name in blocks else next(iter(_near(name, list(blocks))), None)
     if dot and near_block is None:
