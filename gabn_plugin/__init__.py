@@ -20,7 +20,6 @@ from arcface_fair.plugin.penalties import Augmentation, Penalty
 from arcface_fair.plugin.session import Session, Step
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings as Settings
-from gabn_plugin.contrast import ContrastErasing
 from gabn_plugin.hook import BalanceSchedule, BalanceState
 from gabn_plugin.margin import ShiftedNegatives, angular_margin, install_shift
 from gabn_plugin.step import BalanceStep
@@ -41,14 +40,9 @@ def build(settings: Settings, session: Session) -> Plugin:
         classifier = MapClassifier(settings, len(names), seed, session.device)
     inner, unit, shifted = _shift(settings, session)
     scale, watch = ObjectiveScale(), AttentionWatch(names, session)
-    contrast = None
-    if settings.erasing == "contrast":
-        contrast = ContrastErasing(
-            settings.contrast_settings, session, seed=seed, grey=settings.fill, name=NAME
-        )
     balance = BalanceStep(
         settings, session, inner_margin=inner, unit=unit, shifted=shifted,
-        classifier=classifier, scale=scale, watch=watch, contrast=contrast,
+        classifier=classifier, scale=scale, watch=watch,
     )  # fmt: skip
 
     def confusion(step: Step) -> Tensor:
@@ -58,14 +52,10 @@ def build(settings: Settings, session: Session) -> Plugin:
     penalty = Penalty("gabn_confusion", confusion, weight=0.0)
     return Plugin(
         name=NAME,
-        hooks=(
-            *((contrast,) if contrast is not None else ()),
-            BalanceSchedule(settings, balance, penalty, classifier),
-            watch,
-        ),
+        hooks=(BalanceSchedule(settings, balance, penalty, classifier), watch),
         penalties=(penalty,),
         augmentations=(Augmentation("gabn", balance),),
-        state=BalanceState(classifier, scale, contrast),
+        state=BalanceState(classifier, scale),
     )
 
 

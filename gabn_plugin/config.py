@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.settings import check_choice, check_range, parse_block
-from gabn_plugin.contrast.settings import ContrastSettings
+from arcface_fair.plugin.settings import check_choice, check_range
 
 OBJECTIVES = ("term", "shift", "literal")
-ERASING = ("attention", "random", "rolled", "contrast", "off")
+ERASING = ("attention", "random", "rolled", "off")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +28,8 @@ class GabnSettings:
     objective: str = "term"  # term | shift | literal: how K and L_adv enter the loss
     # Erasure (section 3.4).
     # attention: GAM-SFRE | random, rolled: its controls (rectangles anywhere; those of GAM-SFRE
-    # moved together to a random place) | contrast: partition-contrast erasing, ours and in
-    # neither paper, with the settings ``contrast`` | off
+    # moved together to a random place) | off
     erasing: str = "attention"
-    contrast: dict[str, Any] = field(default_factory=dict)  # contrast/settings.py
     rectangles: int = 20  # N, rectangles per image
     height: int = 10  # largest height of a rectangle, pixels; drawn from 1..height
     width: int = 10  # largest width, likewise
@@ -67,12 +63,6 @@ class GabnSettings:
         """Raises UserError for the first value that is out of range."""
         check_choice("gabn.objective", self.objective, OBJECTIVES)
         check_choice("gabn.erasing", self.erasing, ERASING)
-        if self.contrast and self.erasing != "contrast":
-            raise UserError(
-                f"gabn.contrast is set but gabn.erasing is {self.erasing!r}, expected 'contrast'; "
-                "set gabn.erasing = 'contrast' or leave gabn.contrast out"
-            )
-        _ = self.contrast_settings  # refuses what is wrong in the block
         check_choice("gabn.shift_gradient", self.shift_gradient, ("upstream", "exact"))
         check_choice("gabn.second_order", self.second_order, ("exact", "difference"))
         for key in ("rectangles", "height", "width", "every", "classifier_every"):
@@ -100,11 +90,6 @@ class GabnSettings:
     def classifier_rate_at(self, epoch: int) -> float:
         """The classifier's learning rate during ``epoch`` (from 0)."""
         return self.classifier_lr * 0.1 ** sum(epoch >= step for step in self.classifier_lr_steps)
-
-    @property
-    def contrast_settings(self) -> ContrastSettings:
-        """The block ``contrast``, checked."""
-        return parse_block(ContrastSettings, self.contrast, "gabn.contrast")
 
     @property
     def differentiable(self) -> bool:

@@ -11,7 +11,6 @@ from arcface_fair.plugin.penalties import Penalty
 from arcface_fair.plugin.session import Session
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings
-from gabn_plugin.contrast import ContrastErasing
 from gabn_plugin.step import BalanceStep, is_due
 
 
@@ -47,23 +46,16 @@ class BalanceSchedule(Hook):
 
 
 class BalanceState:
-    """What a checkpoint keeps of GABN: classifier of maps, objective's scale, contrast."""
+    """What a checkpoint keeps of GABN: classifier of maps, objective's scale."""
 
-    def __init__(
-        self,
-        classifier: MapClassifier | None,
-        scale: ObjectiveScale,
-        contrast: ContrastErasing | None = None,
-    ) -> None:
-        self.classifier, self.scale, self.contrast = classifier, scale, contrast
+    def __init__(self, classifier: MapClassifier | None, scale: ObjectiveScale) -> None:
+        self.classifier, self.scale = classifier, scale
 
     def state_dict(self) -> dict[str, Any]:
         """The same on every rank."""
         state: dict[str, Any] = {"scale": self.scale.state_dict()}
         if self.classifier is not None:
             state["classifier"] = self.classifier.state_dict()
-        if self.contrast is not None:
-            state["contrast"] = self.contrast.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -71,5 +63,3 @@ class BalanceState:
         self.scale.load_state_dict(state["scale"])
         if self.classifier is not None and "classifier" in state:
             self.classifier.load_state_dict(state["classifier"])
-        if self.contrast is not None and "contrast" in state:
-            self.contrast.load_state_dict(state["contrast"])

@@ -24,6 +24,7 @@ from arcface_fair.attention.gradient_maps import (
     ObjectiveScale,
     attend,
     plain_margin,
+    rolled,
     statistics_held,
 )
 from arcface_fair.head import Active
@@ -31,7 +32,6 @@ from arcface_fair.plugin.session import Session, Step
 from gabn_plugin.adversarial import Confusion
 from gabn_plugin.classifier import FEWEST_ROWS, MapClassifier
 from gabn_plugin.config import GabnSettings
-from gabn_plugin.contrast import ContrastErasing
 from gabn_plugin.erasing import (
     check_rectangles,
     erase,
@@ -39,7 +39,6 @@ from gabn_plugin.erasing import (
     random_pixels,
     random_sides,
     rectangle_mask,
-    rolled,
 )
 from gabn_plugin.margin import ShiftedNegatives
 from gabn_plugin.watch import AttentionWatch
@@ -59,9 +58,7 @@ class BalanceStep:
         classifier: MapClassifier | None,
         scale: ObjectiveScale,
         watch: AttentionWatch,
-        contrast: ContrastErasing | None = None,
     ) -> None:
-        self.contrast = contrast
         self.settings, self.session, self.watch = settings, session, watch
         self.inner_margin, self.unit, self.shifted = inner_margin, unit, shifted
         self.classifier, self.scale = classifier, scale
@@ -178,8 +175,6 @@ class BalanceStep:
         settings = self.settings
         if settings.erasing == "off":
             return step.images
-        if self.contrast is not None:
-            return self.contrast(step)
         batch, _, tall, wide = step.images.shape
         check_rectangles(settings.height, settings.width, (tall, wide))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step.global_step)

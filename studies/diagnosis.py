@@ -43,7 +43,7 @@ def diagnose(finished: Finished) -> dict[str, Any]:
     """
     planted = planted_side(finished.world)
     found: dict[str, Any] = {}
-    contrast = finished.output / "gabn" / "contrast.npz"
+    contrast = finished.output / "contrast" / "contrast.npz"
     if contrast.is_file():
         with np.load(contrast) as file:
             subset = np.where(file["subset"] == 255, -1, file["subset"].astype(np.int64))

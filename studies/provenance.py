@@ -47,7 +47,7 @@ def made() -> dict[str, Any]:
 def training_code() -> str:
     """16 hex digits of the source of everything that decides what a network learns."""
     parts = [p for p in CHECKOUT.glob("arcface_fair/*") if p.name not in NOT_TRAINING]
-    folders = [*parts, CHECKOUT / "invreg_plugin", CHECKOUT / "gabn_plugin"]
+    folders = [*parts, *CHECKOUT.glob("*_plugin")]
     files = {path for part in folders for path in (*part.glob("**/*.py"), part)}
     text = hashlib.sha256()
     for path in sorted(path for path in files if path.suffix == ".py"):

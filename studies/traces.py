@@ -23,8 +23,8 @@ def traces(output: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if list((output / "partitions").glob("stage_*.tsv")):
         found["partitions"] = _partitions(output)
-    if (output / "gabn" / "contrast.npz").is_file():
-        found["contrast"] = _contrast(output / "gabn" / "contrast.npz")
+    if (output / "contrast" / "contrast.npz").is_file():
+        found["contrast"] = _contrast(output / "contrast" / "contrast.npz")
     return found
 
 

@@ -25,9 +25,9 @@ def test_pictures_of_maps_and_partitions_are_found_beside_folder_or_file(tmp_pat
     assert figures_of_runs([str(tmp_path / "maps")]) == ()
 
 
-def test_the_contrast_of_a_run_is_a_picture_of_the_report(tmp_path):
-    (tmp_path / "gabn").mkdir()
-    (tmp_path / "gabn" / "contrast.png").write_bytes(b"png")
-    assert figures_of_runs([str(tmp_path)]) == (
-        (f"{tmp_path.name}, attention in training: contrast", b"png"),
-    )
+def test_pictures_of_a_runs_plugins_are_in_the_report_and_those_of_no_run_are_not(tmp_path):
+    (tmp_path / "guest").mkdir()
+    (tmp_path / "guest" / "one.png").write_bytes(b"png")
+    assert figures_of_runs([str(tmp_path)]) == ()
+    (tmp_path / "config.json").write_text("{}")
+    assert figures_of_runs([str(tmp_path)]) == ((f"{tmp_path.name}, guest: one", b"png"),)

@@ -15,7 +15,7 @@ import numpy as np
 
 from arcface_fair.data.groups import Attribute, GroupTable
 from arcface_fair.errors import UserError
-from gabn_plugin.contrast.settings import SESSION, TABLE, ContrastSettings
+from contrast_plugin.config import SESSION, TABLE, ContrastSettings
 
 if TYPE_CHECKING:
     from arcface_fair.plugin.session import Session
@@ -78,7 +78,7 @@ def written_subsets(settings: ContrastSettings, session: Session) -> Subsets | N
         if count < settings.maps:
             raise UserError(
                 f"{where}: subset {name!r} has {count} images, expected at least "
-                f"gabn.contrast.maps = {settings.maps}; lower gabn.contrast.maps or join subsets"
+                f"contrast.maps = {settings.maps}; lower contrast.maps or join subsets"
             )
     return found
 
@@ -88,7 +88,7 @@ def _column(settings: ContrastSettings, session: Session) -> tuple[Attribute, st
     if settings.partition == TABLE:
         if session.group_table is None:
             raise UserError(
-                "gabn.contrast.partition is 'table' but the run has no group table; set "
+                "contrast.partition is 'table' but the run has no group table; set "
                 "config.groups to one"
             )
         name = settings.attribute or session.group_attribute
@@ -97,7 +97,7 @@ def _column(settings: ContrastSettings, session: Session) -> tuple[Attribute, st
     path = Path(settings.partition)
     if not path.is_file():
         raise UserError(
-            f"gabn.contrast.partition is {settings.partition!r}, expected 'session', 'table' or "
+            f"contrast.partition is {settings.partition!r}, expected 'session', 'table' or "
             "an existing file such as partitions/stage_1.tsv; correct it"
         )
     table = GroupTable.read(path, session.num_classes)
@@ -110,16 +110,16 @@ def check_publisher(session: Session, epoch: int, own_name: str) -> None:
     told = session.shared.get(STAGES)
     if told is None:
         raise UserError(
-            "gabn.contrast.partition is 'session' but no plugin of this run makes partitions; put "
-            "invreg_plugin before gabn_plugin in config.plugins, or name 'table' or a file"
+            "contrast.partition is 'session' but no plugin of this run makes partitions; put "
+            "one that does before contrast_plugin in config.plugins, or name 'table' or a file"
         )
     name, epochs = told
     if not epochs or min(epochs) > epoch:
         first = min(epochs, default=None)
         raise UserError(
-            f"{name} makes its first partition before epoch {first}, but gabn.contrast.start asks "
+            f"{name} makes its first partition before epoch {first}, but contrast.start asks "
             f"for one before epoch {epoch}; give {name}.stages an epoch from 0 to {epoch}, or "
-            "raise gabn.contrast.start"
+            "raise contrast.start"
         )
     order = [plugin.name for plugin in session.plugins]
     if order.index(name) > order.index(own_name):

@@ -13,14 +13,15 @@ import torch
 from torch import Tensor
 
 from arcface_fair import dist
+from arcface_fair.attention.gradient_maps import rolled
 from arcface_fair.errors import UserError
 from arcface_fair.plugin.hooks import Hook
 from arcface_fair.plugin.session import Session, Step
-from gabn_plugin.contrast.found import Contrast, near_the_gate
-from gabn_plugin.contrast.picture import write_contrast
-from gabn_plugin.contrast.replace import other_rows, own_uniforms, rows_among
-from gabn_plugin.contrast.settings import SESSION, ContrastSettings
-from gabn_plugin.contrast.source import (
+from contrast_plugin.config import SESSION, ContrastSettings
+from contrast_plugin.found import Contrast, near_the_gate
+from contrast_plugin.picture import write_contrast
+from contrast_plugin.replace import other_rows, own_uniforms, rows_among, whole
+from contrast_plugin.source import (
     PARTITION,
     Subsets,
     check_publisher,
@@ -28,20 +29,17 @@ from gabn_plugin.contrast.source import (
     published_subsets,
     written_subsets,
 )
-from gabn_plugin.contrast.stage import find_contrast
-from gabn_plugin.erasing import rolled, whole
+from contrast_plugin.stage import find_contrast
 
-LOGGER = logging.getLogger("arcface_fair.gabn")
+LOGGER = logging.getLogger("arcface_fair.contrast")
 
 
 class ContrastErasing(Hook):
     """Draws the map once and erases from then on; its state is what it found."""
 
-    def __init__(
-        self, settings: ContrastSettings, session: Session, *, seed: int, grey: float, name: str
-    ) -> None:
-        self.settings, self.session, self.seed, self.grey = settings, session, seed, grey
-        self.name = name
+    def __init__(self, settings: ContrastSettings, session: Session, name: str) -> None:
+        self.settings, self.session, self.name = settings, session, name
+        self.seed = session.seed if settings.seed is None else settings.seed
         self.epoch = settings.first_epoch(session.num_epochs)
         self.found: Contrast | None = None
         self._written: Subsets | None = None  # the table or file, as it was before training
@@ -79,7 +77,7 @@ class ContrastErasing(Hook):
             LOGGER.warning(
                 "contrast: %d of %d batches held no image outside subset %s, expected some to fill "
                 "from; images of the subset itself were taken, raise batch_size or set "
-                "gabn.contrast.fill = 'batch'",
+                "contrast.fill = 'batch'",
                 lacking, steps, self._easy_name,
             )  # fmt: skip
 
@@ -90,7 +88,7 @@ class ContrastErasing(Hook):
         found = self.found
         if found is None:
             return step.images
-        self.session.log("gabn/contrast_gap_difference", found.difference)
+        self.session.log("contrast/gap_difference", found.difference)
         if not found.acts:
             return step.images
         subset = found.subset[step.labels.reshape(-1)]
@@ -107,13 +105,13 @@ class ContrastErasing(Hook):
         if self.settings.control == "rolled":
             mask = rolled(found.mask, whole(uniforms[:, 1], tall), whole(uniforms[:, 2], wide))
         mask = mask & easy[:, None, None]
-        self.session.log("gabn/contrast_erased_share", mask.float().mean())
+        self.session.log("contrast/erased_share", mask.float().mean())
         filler = self._filler(step.images, (subset != 255) & ~easy, uniforms[:, 0])
         return torch.where(mask[:, None], filler, step.images)
 
     def _filler(self, images: Tensor, reference: Tensor, uniforms: Tensor) -> Tensor:
         if self.settings.fill == "grey":
-            return images.new_full((), self.grey)
+            return images.new_full((), self.settings.grey)
         if self.settings.fill == "batch":
             return images[other_rows(uniforms)]
         self._steps += torch.stack([(~reference.any()).float(), self._steps.new_ones(())])
@@ -145,7 +143,7 @@ class ContrastErasing(Hook):
         if now != then:
             where = self.settings.partition
             raise UserError(
-                f"the partition of gabn.contrast ({where!r}) is another than the one of the "
+                f"the partition of contrast ({where!r}) is another than the one of the "
                 "checkpoint, expected it unchanged; restore it, or start a new run"
             )
 
@@ -181,7 +179,7 @@ class ContrastErasing(Hook):
             LOGGER.warning(
                 "contrast: the gap difference %.3f is within two standard errors (%.3f) of the "
                 "gate %.2f, expected a clear distance; another seed may decide otherwise, look at "
-                "gabn/contrast.png before you rely on it",
+                "contrast/contrast.png before you rely on it",
                 found.difference, found.doubt, gate,
             )  # fmt: skip
 
@@ -189,12 +187,12 @@ class ContrastErasing(Hook):
 def _check_run(settings: ContrastSettings, session: Session, epoch: int) -> None:
     if epoch >= session.num_epochs:
         raise UserError(
-            f"gabn.contrast.start is {settings.start:g}, so that the map would be drawn after the "
+            f"contrast.start is {settings.start:g}, so that the map would be drawn after the "
             f"last of {session.num_epochs} epochs; lower it, 0.375 is usual"
         )
     if session.batch_size < 2 and settings.fill != "grey":
         raise UserError(
-            f"gabn.contrast.fill is {settings.fill!r} with batch_size = {session.batch_size}, "
+            f"contrast.fill is {settings.fill!r} with batch_size = {session.batch_size}, "
             "expected at least two images per process to fill one from another; raise batch_size "
-            "or set gabn.contrast.fill = 'grey'"
+            "or set contrast.fill = 'grey'"
         )

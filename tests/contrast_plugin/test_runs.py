@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from arcface_fair.hosts.embedded import train
-from tests.gabn_plugin.contrast.runs import (
+from tests.contrast_plugin.runs import (
     OPEN,
     WORDS,
     batches_before_and_after,
@@ -28,7 +28,7 @@ def test_only_easy_images_change_only_where_the_map_is_positive_into_the_fill(
     trainer, seen = batches_before_and_after(
         run_config(record, tmp_path / "run", {**OPEN, "fill": fill})
     )
-    found = trainer.session.plugins[0].state.contrast.found
+    found = trainer.session.plugins[0].state.found
     assert found.acts
     assert 0 < found.mask.float().mean() < 1
     assert found.names == ("a", "b")
@@ -57,7 +57,7 @@ def test_only_easy_images_change_only_where_the_map_is_positive_into_the_fill(
 def test_the_rolled_control_replaces_as_many_pixels_elsewhere(record, tmp_path):
     settings = {**OPEN, "fill": "grey", "control": "rolled"}
     trainer, seen = batches_before_and_after(run_config(record, tmp_path / "run", settings))
-    found = trainer.session.plugins[0].state.contrast.found
+    found = trainer.session.plugins[0].state.found
     easy = found.subset == found.easy
     places = set()
     for epoch, before, labels, after in seen:
@@ -90,27 +90,28 @@ def test_the_statistic_is_a_curve_and_the_map_a_picture_whether_it_acts_or_not(r
         output = train(run_config(record, tmp_path / name, {**OPEN, "gate": gate}))
         curves = EventAccumulator(str(output / "tensorboard"))
         curves.Reload()
-        points = curves.Scalars("gabn/contrast_gap_difference")
+        points = curves.Scalars("contrast/gap_difference")
         assert [point.step for point in points] == [7, 8, 9, 10, 11, 12]
         for point in points:
             assert point.value == pytest.approx(saved(output)["found"]["difference"])
-        pictures = EventAccumulator(str(output / "tensorboard" / "gabn"))
+        pictures = EventAccumulator(str(output / "tensorboard" / "contrast"))
         pictures.Reload()
-        assert pictures.Tags()["images"] == ["contrast"]
-        assert (output / "gabn" / "contrast.png").read_bytes()[:4] == b"\x89PNG"
-        arrays = np.load(output / "gabn" / "contrast.npz")
+        assert pictures.Tags()["images"] == ["map"]
+        assert (output / "contrast" / "contrast.png").read_bytes()[:4] == b"\x89PNG"
+        arrays = np.load(output / "contrast" / "contrast.npz")
         assert arrays["acts"] == (gate == 0)
         np.testing.assert_array_equal(arrays["map"], saved(output)["found"]["map"])
         np.testing.assert_array_equal(arrays["mask"], arrays["map"] > 0)
-        assert ("gabn/contrast_erased_share" in curves.Tags()["scalars"]) == (gate == 0)
+        assert ("contrast/erased_share" in curves.Tags()["scalars"]) == (gate == 0)
 
 
 def test_contrast_goes_with_the_other_parts_of_gabn(record, tmp_path):
     config = run_config(record, tmp_path / "run", OPEN)
     small = {"classifier_width": 4, "map_side": 28, "classifier_lr": 0.01, "start": 0.0}
-    config["gabn"] |= {"confidence": True, "adversarial": True, **small}
+    config["gabn"] = {"erasing": "off", **small}
+    config["plugins"].append("gabn_plugin")
     trainer, seen = batches_before_and_after(config)
-    found = trainer.session.plugins[0].state.contrast.found
+    found = trainer.session.plugins[0].state.found
     easy = found.subset == found.easy
     assert found.acts
     for epoch, before, labels, after in seen:

@@ -14,8 +14,8 @@ from arcface_fair import dist
 from arcface_fair.errors import UserError
 from arcface_fair.files import atomic_files
 from arcface_fair.plugin.session import Session
-from gabn_plugin.contrast.found import Contrast
-from gabn_plugin.contrast.maps import SubsetMaps
+from contrast_plugin.found import Contrast
+from contrast_plugin.maps import SubsetMaps
 
 _ZOOM, _LINE, _PAD = 2, 20, 6
 _WHITE, _BLACK = (255, 255, 255), (20, 20, 20)
@@ -23,7 +23,7 @@ _RED, _BLUE = (38, 38, 190), (180, 95, 30)  # BGR
 
 
 def write_contrast(found: Contrast, maps: SubsetMaps, session: Session) -> None:
-    """``gabn/contrast.npz``, ``gabn/contrast.png`` and a picture in TensorBoard, on rank 0.
+    """``contrast/contrast.npz``, ``contrast/contrast.png`` and a picture in TensorBoard, on rank 0.
 
     Raises UserError on all ranks where the folder cannot be written.
     """
@@ -37,7 +37,7 @@ def write_contrast(found: Contrast, maps: SubsetMaps, session: Session) -> None:
 
 
 def _write(found: Contrast, maps: SubsetMaps, session: Session) -> None:
-    folder = session.work_dir / "gabn"
+    folder = session.work_dir / "contrast"
     picture = draw_contrast(found, maps)
     done, png = cv2.imencode(".png", picture)
     assert done
@@ -54,10 +54,10 @@ def _write(found: Contrast, maps: SubsetMaps, session: Session) -> None:
         image.write(png.tobytes())
     from torch.utils.tensorboard import SummaryWriter  # heavy; only where it is used
 
-    writer = SummaryWriter(log_dir=str(session.work_dir / "tensorboard" / "gabn"))
+    writer = SummaryWriter(log_dir=str(session.work_dir / "tensorboard" / "contrast"))
     rgb = np.ascontiguousarray(picture[:, :, ::-1])
-    writer.add_image("contrast", rgb, session.global_step, dataformats="HWC")
-    writer.add_scalar("contrast/gap_difference", found.difference, session.global_step)
+    writer.add_image("map", rgb, session.global_step, dataformats="HWC")
+    writer.add_scalar("gap_difference", found.difference, session.global_step)
     writer.close()
 
 

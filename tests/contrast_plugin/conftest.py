@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from arcface_fair.data.groups import GroupTable
-from tests.gabn_plugin.contrast.runs import WORDS
+from tests.contrast_plugin.runs import WORDS
 from tests.small_data import write_small_record
 
 

@@ -19,6 +19,11 @@ def own_uniforms(batch: int, columns: int, generator: torch.Generator) -> Tensor
     return drawn[dist.rank() * batch : (dist.rank() + 1) * batch]
 
 
+def whole(uniforms: Tensor, count: int) -> Tensor:
+    """Whole numbers 0..count-1 from uniforms of any shape."""
+    return (uniforms * count).long().clamp(max=count - 1)
+
+
 def other_rows(uniforms: Tensor) -> Tensor:
     """For every row another row of the batch, int64 [B], from uniforms [B]; itself if alone."""
     count = len(uniforms)

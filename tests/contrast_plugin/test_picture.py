@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from gabn_plugin.contrast.found import Contrast
-from gabn_plugin.contrast.maps import SubsetMaps
-from gabn_plugin.contrast.picture import draw_contrast
+from contrast_plugin.found import Contrast
+from contrast_plugin.maps import SubsetMaps
+from contrast_plugin.picture import draw_contrast
 
 
 def contrast(**changes):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The settings of partition-contrast erasing: ``config.gabn = dict(contrast=dict(...))``."""
+"""The settings of partition-contrast erasing: ``config.contrast = dict(...)``."""
 
 from __future__ import annotations
 
@@ -30,29 +30,32 @@ class ContrastSettings:
     measure: str = "effect"
     smooth: int = 21  # side of the box that a map is averaged over, pixels, odd
     fill: str = "batch"  # what an erased pixel becomes: batch: another image's | reference: that
-    # of another image outside the easy subset | grey: gabn.fill
+    # of another image outside the easy subset | grey: the value ``grey``
+    grey: float = 0.0  # of the fill grey, -1..1; 0 is mid grey
     gap_identities: int = 2000  # at most so many identities are embedded to find the easy subset
     control: str = "off"  # rolled: the same mask, moved to a random place on every image
+    seed: int | None = None  # of what is drawn; None: the run's seed
 
     def __post_init__(self) -> None:
         """Raises UserError for the first value that is out of range."""
-        check_range("gabn.contrast.start", self.start, 0, 1)
-        check_range("gabn.contrast.gate", self.gate, 0, 2)
-        check_range("gabn.contrast.maps", self.maps, 1, 10_000)
-        check_range("gabn.contrast.smooth", self.smooth, 1, 111)
-        check_range("gabn.contrast.gap_identities", self.gap_identities, 4)
-        check_choice("gabn.contrast.fill", self.fill, FILLS)
-        check_choice("gabn.contrast.measure", self.measure, MEASURES)
-        check_choice("gabn.contrast.control", self.control, CONTROLS)
+        check_range("contrast.start", self.start, 0, 1)
+        check_range("contrast.gate", self.gate, 0, 2)
+        check_range("contrast.maps", self.maps, 1, 10_000)
+        check_range("contrast.smooth", self.smooth, 1, 111)
+        check_range("contrast.gap_identities", self.gap_identities, 4)
+        check_range("contrast.grey", self.grey, -1, 1)
+        check_choice("contrast.fill", self.fill, FILLS)
+        check_choice("contrast.measure", self.measure, MEASURES)
+        check_choice("contrast.control", self.control, CONTROLS)
         if self.smooth % 2 == 0:
             raise UserError(
-                f"gabn.contrast.smooth is {self.smooth}, expected an odd number of pixels so that "
+                f"contrast.smooth is {self.smooth}, expected an odd number of pixels so that "
                 f"the box has a middle; use {self.smooth + 1}"
             )
         if self.partition == SESSION and self.attribute is not None:
             raise UserError(
-                f"gabn.contrast.attribute is {self.attribute!r} but the partition is "
-                "'session', which has no columns; set gabn.contrast.partition to 'table' or to a "
+                f"contrast.attribute is {self.attribute!r} but the partition is "
+                "'session', which has no columns; set contrast.partition to 'table' or to a "
                 "file, or leave the attribute out"
             )
 

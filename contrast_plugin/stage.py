@@ -22,11 +22,11 @@ from arcface_fair.data.training.dataset import to_input
 from arcface_fair.errors import UserError
 from arcface_fair.plugin.session import Session
 from arcface_fair.run.batchnorm import rank0_statistics
-from gabn_plugin.contrast.found import Contrast, decide
-from gabn_plugin.contrast.gap import Gaps, gap_positions, subset_gaps
-from gabn_plugin.contrast.maps import SubsetMaps, map_positions, subset_maps
-from gabn_plugin.contrast.settings import ContrastSettings
-from gabn_plugin.contrast.source import Subsets
+from contrast_plugin.config import ContrastSettings
+from contrast_plugin.found import Contrast, decide
+from contrast_plugin.gap import Gaps, gap_positions, subset_gaps
+from contrast_plugin.maps import SubsetMaps, map_positions, subset_maps
+from contrast_plugin.source import Subsets
 
 
 def find_contrast(

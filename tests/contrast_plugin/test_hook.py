@@ -15,7 +15,7 @@ from arcface_fair import dist
 from arcface_fair.data.groups import GroupTable
 from arcface_fair.errors import UserError
 from arcface_fair.hosts.embedded import train
-from tests.gabn_plugin.contrast.runs import (
+from tests.contrast_plugin.runs import (
     OPEN,
     STAGE,
     learned,
@@ -30,7 +30,7 @@ from tests.ranks import RankError
 def state_on_rank(config: dict[str, Any]) -> tuple[dict[str, Any], list[torch.Tensor]]:
     trainer = trainer_of(config)
     trainer.fit()
-    state = copy.deepcopy(trainer.session.state_dict()["gabn"]["contrast"]["found"])
+    state = copy.deepcopy(trainer.session.state_dict()["contrast"]["found"])
     return state, [p.detach() for p in trainer.backbone.parameters()]
 
 
@@ -117,14 +117,14 @@ def test_a_resumed_run_whose_published_partition_changed_is_refused(record, tmp_
     state["plugins"]["invreg"]["partitions"] = 1 - partitions
     torch.save(state, path)
     config = run_config(record, tmp_path / "run", contrast, num_epoch=3, resume=True, **changes)
-    with pytest.raises(UserError, match=r"the partition of gabn.contrast \('session'\) is another"):
+    with pytest.raises(UserError, match=r"the partition of contrast \('session'\) is another"):
         train(config)
 
 
 def test_a_checkpoint_of_other_identities_is_refused(record, tmp_path):
     trainer = trainer_of(run_config(record, tmp_path / "run", OPEN))
     trainer.fit()
-    contrast = trainer.session.plugins[0].state.contrast
+    contrast = trainer.session.plugins[0].state
     state = contrast.state_dict()
     state["found"]["subset"] = torch.zeros(9, dtype=torch.uint8)
     with pytest.raises(UserError, match="contrast is of 9 identities, this run has 8; resume"):
@@ -171,7 +171,7 @@ def test_a_diverged_network_is_said(record, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_said(record, tmp_path):
     trainer = trainer_of(run_config(record, tmp_path / "run", OPEN))
-    (tmp_path / "run" / "gabn").write_text("a file in the way")
+    (tmp_path / "run" / "contrast").write_text("a file in the way")
     trainer.session.before_train()
     with pytest.raises(UserError, match="cannot be written"):
         trainer.session.before_epoch(1)

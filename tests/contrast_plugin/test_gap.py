@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from gabn_plugin.contrast import gap as module
-from gabn_plugin.contrast.gap import gap_positions, image_gaps, subset_gaps
+from contrast_plugin import gap as module
+from contrast_plugin.gap import gap_positions, image_gaps, subset_gaps
 
 
 def one_by_one(embeddings, labels):

@@ -10,10 +10,10 @@ import torch
 
 from arcface_fair import dist
 from arcface_fair.hosts.device import choose_device
+from arcface_fair.hosts.embedded import train
 from arcface_fair.hosts.embedded.loop import Trainer
 from arcface_fair.hosts.settings import parse_run
 from arcface_fair.plugin.loading import load_plugin_modules
-from arcface_fair.hosts.embedded import train
 from tests.recorder import read_losses
 from tests.small_data import small_run
 
@@ -23,9 +23,8 @@ STAGE = {"weight": 0.0, "stages": (1,), "objective": "rex"}
 
 
 def run_config(record: Path, output: Path, contrast: dict[str, Any], **changes: Any) -> dict:
-    gabn = {"erasing": "contrast", "confidence": False, "adversarial": False, "contrast": contrast}
-    plugins = [*changes.pop("plugins", []), "gabn_plugin"]
-    return small_run(record, output, plugins=plugins, gabn=gabn, **changes)
+    plugins = [*changes.pop("plugins", []), "contrast_plugin"]
+    return small_run(record, output, plugins=plugins, contrast=contrast, **changes)
 
 
 def learned(record: Path, output: Path, contrast: dict[str, Any], **changes: Any) -> dict:
@@ -52,7 +51,7 @@ def losses_of(config: dict[str, Any]) -> list[float]:
 
 def saved(output: Path) -> dict[str, Any]:
     state = torch.load(output / "checkpoint_gpu_0.pt", weights_only=True)
-    return state["plugins"]["gabn"]["contrast"]
+    return state["plugins"]["contrast"]
 
 
 def batches_before_and_after(config: dict[str, Any]) -> tuple[Trainer, list[tuple]]:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from gabn_plugin.contrast.found import Contrast, decide, near_the_gate
-from gabn_plugin.contrast.gap import Gaps
-from gabn_plugin.contrast.settings import ContrastSettings
-from gabn_plugin.contrast.source import Subsets
+from contrast_plugin.config import ContrastSettings
+from contrast_plugin.found import Contrast, decide, near_the_gate
+from contrast_plugin.gap import Gaps
+from contrast_plugin.source import Subsets
 
 SUBSETS = Subsets(np.array([0, 1, 1, 255], np.uint8), ("a", "b"))
 GAPS = Gaps((0.1, 0.3), (0.01, 0.02), 0.2, 0.0224, 1)
@@ -34,7 +34,7 @@ def test_a_difference_at_the_gate_acts_and_one_below_it_does_not():
     ("changes", "why"),
     [
         ({"gaps": None}, "fewer than two subsets whose images can be compared"),
-        ({"images": (8, 7)}, "subset b has 7 images, fewer than gabn.contrast.maps = 8"),
+        ({"images": (8, 7)}, "subset b has 7 images, fewer than contrast.maps = 8"),
         ({"map_": torch.zeros(2, 2)}, "the maps of the subsets do not differ"),
     ],
 )

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gabn_plugin.contrast.gap import Gaps
-from gabn_plugin.contrast.settings import ContrastSettings
-from gabn_plugin.contrast.source import Subsets
+from contrast_plugin.config import ContrastSettings
+from contrast_plugin.gap import Gaps
+from contrast_plugin.source import Subsets
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _verdict(
     for name, count in zip(subsets.names, images, strict=True):
         if 0 < count < settings.maps:
             return False, (
-                f"subset {name} has {count} images, fewer than gabn.contrast.maps = {settings.maps}"
+                f"subset {name} has {count} images, fewer than contrast.maps = {settings.maps}"
             )
     if gaps.difference < settings.gate:
         return False, f"the gap difference is below the gate of {settings.gate:.2f}"

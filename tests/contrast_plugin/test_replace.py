@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 
 from arcface_fair import dist
-from gabn_plugin.contrast.replace import other_rows, own_uniforms, rows_among
+from contrast_plugin.replace import other_rows, own_uniforms, rows_among, whole
 from tests.ranks import run_ranks
 
 
@@ -44,3 +44,9 @@ def test_ranks_draw_different_numbers_which_together_are_those_of_one_process():
     assert dist.world_size() == 1
     whole = own_uniforms(6, 2, torch.Generator().manual_seed(9))
     assert torch.equal(torch.cat(parts), whole)
+
+
+def test_whole_numbers_are_drawn_alike_below_their_count():
+    drawn = whole(torch.rand(9000, generator=torch.Generator().manual_seed(0)), 3)
+    assert (torch.bincount(drawn) > 2800).all()
+    assert whole(torch.ones(2), 3).tolist() == [2, 2]

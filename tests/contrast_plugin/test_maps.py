@@ -8,7 +8,7 @@ import torch
 
 from arcface_fair.backbones import get_model
 from arcface_fair.head import ArcFace, PartialFC
-from gabn_plugin.contrast.maps import (
+from contrast_plugin.maps import (
     SubsetMaps,
     local_contrast,
     map_positions,

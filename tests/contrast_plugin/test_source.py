@@ -13,7 +13,7 @@ import torch
 from arcface_fair.data.groups import GroupTable
 from arcface_fair.errors import UserError
 from arcface_fair.hosts.embedded import train
-from tests.gabn_plugin.contrast.runs import (
+from tests.contrast_plugin.runs import (
     OPEN,
     batches_before_and_after,
     learned,
@@ -58,15 +58,15 @@ def test_a_shuffled_partition_has_the_learned_sizes_and_other_members(record, tm
         ({**OPEN, "attribute": "all"}, {}, "column 'all' has only the subset 'x' among the ident"),
         ({**OPEN, "attribute": "none"}, {}, "column 'none' has no subset among the identities"),
         ({**OPEN, "attribute": "rare"}, {}, r"subset 'b' has 6 images, expected at least "
-                                            r"gabn.contrast.maps = 8; lower gabn.contrast.maps"),
+                                            r"contrast.maps = 8; lower contrast.maps"),
         ({**OPEN, "attribute": "hat"}, {}, "the group table has no attribute 'hat'"),
-        ({"partition": "stage_9.tsv"}, {}, "gabn.contrast.partition is 'stage_9.tsv', expected "
+        ({"partition": "stage_9.tsv"}, {}, "contrast.partition is 'stage_9.tsv', expected "
                                            "'session', 'table' or an existing file"),
-        ({"start": 1.0}, {}, "gabn.contrast.start is 1, so that the map would be drawn after the "
+        ({"start": 1.0}, {}, "contrast.start is 1, so that the map would be drawn after the "
                              "last of 2 epochs"),
-        ({}, {"batch_size": 1}, "gabn.contrast.fill is 'batch' with batch_size = 1, expected at "
+        ({}, {"batch_size": 1}, "contrast.fill is 'batch' with batch_size = 1, expected at "
                                 "least two images per process"),
-        ({}, {}, "'session' but no plugin of this run makes partitions; put invreg_plugin before"),
+        ({}, {}, "'session' but no plugin of this run makes partitions; put one that does before"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused_before_the_first_step(
@@ -103,7 +103,7 @@ def test_plugins_in_the_wrong_order_are_refused(record, tmp_path):
     config = learned(record, tmp_path / "run", {})
     config["plugins"].reverse()
     with pytest.raises(
-        UserError, match=r"config.plugins lists gabn before invreg, whose partition"
+        UserError, match=r"config.plugins lists contrast before invreg, whose partition"
     ):
         train(config)
 
@@ -114,7 +114,7 @@ def test_plugins_in_the_wrong_order_are_refused(record, tmp_path):
 def test_a_learned_subset_smaller_than_the_maps_closes_the_gate(record, tmp_path, caplog):
     with caplog.at_level(logging.INFO, "arcface_fair"):
         output = train(learned(record, tmp_path / "run", {"maps": 40}))
-    assert "fewer than gabn.contrast.maps = 40" in caplog.text
+    assert "fewer than contrast.maps = 40" in caplog.text
     assert saved(output)["found"]["acts"] is False
 
 
