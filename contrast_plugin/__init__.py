@@ -11,13 +11,16 @@ A gate keeps it from acting where the two sides are about equally easy.
 
 from __future__ import annotations
 
-from arcface_fair.plugin.loading import Plugin
-from arcface_fair.plugin.penalties import Augmentation
+from arcface_fair.plugin.parts import Augmentation, Figure, Plugin
 from arcface_fair.plugin.session import Session
 from contrast_plugin.config import ContrastSettings as Settings
 from contrast_plugin.hook import ContrastErasing, old_state
 
 NAME = "contrast"
+FIGURE = Figure(
+    "contrast/contrast.png",
+    "Where the network looks more in the images of the easy subset, and which pixels are replaced.",
+)
 
 __all__ = ["NAME", "Settings", "build"]
 
@@ -31,4 +34,5 @@ def build(settings: Settings, session: Session) -> Plugin:
         augmentations=(Augmentation(NAME, erasing),),
         state=erasing,
         old_state=old_state,
+        figures=(FIGURE,),
     )

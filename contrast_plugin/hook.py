@@ -16,8 +16,9 @@ from torch import Tensor
 from arcface_fair import dist
 from arcface_fair.attention.gradient_maps import rolled
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.hooks import Hook
-from arcface_fair.plugin.session import Session, Step
+from arcface_fair.plugin.context import BatchStep
+from arcface_fair.plugin.parts import Hook
+from arcface_fair.plugin.session import Session
 from contrast_plugin.config import SESSION, ContrastSettings
 from contrast_plugin.found import Contrast, near_the_gate
 from contrast_plugin.picture import write_contrast
@@ -40,13 +41,13 @@ class ContrastErasing(Hook):
 
     def __init__(self, settings: ContrastSettings, session: Session, name: str) -> None:
         self.settings, self.session, self.name = settings, session, name
-        self.seed = session.seed if settings.seed is None else settings.seed
-        self.epoch = settings.first_epoch(session.num_epochs)
+        self.seed = session.run.seed if settings.seed is None else settings.seed
+        self.epoch = settings.first_epoch(session.run.num_epochs)
         self.found: Contrast | None = None
         self._written: Subsets | None = None  # the table or file, as it was before training
         self._newest: str | None = None  # digest of the newest partition when last looked at
         self._resumed = False
-        self._steps = torch.zeros(2, device=session.device)  # without reference rows, all
+        self._steps = torch.zeros(2, device=session.run.device)  # without reference rows, all
         _check_run(settings, session, self.epoch)
 
     # The moments.
@@ -84,7 +85,7 @@ class ContrastErasing(Hook):
 
     # Every step.
 
-    def __call__(self, step: Step) -> Tensor:
+    def __call__(self, step: BatchStep) -> Tensor:
         """The images of the second pass: the easy subset's with the mask's pixels replaced."""
         found = self.found
         if found is None:
@@ -130,11 +131,11 @@ class ContrastErasing(Hook):
         self._newest, self._resumed = state["newest"] or None, True
         if "found" not in state:
             return
-        found = Contrast.from_state(state["found"], self.session.device)
-        if len(found.subset) != self.session.num_classes:
+        found = Contrast.from_state(state["found"], self.session.run.device)
+        if len(found.subset) != self.session.run.num_classes:
             raise UserError(
                 f"the checkpoint's contrast is of {len(found.subset)} identities, this run has "
-                f"{self.session.num_classes}; resume with the record of the first run"
+                f"{self.session.run.num_classes}; resume with the record of the first run"
             )
         self.found = found
 
@@ -186,14 +187,14 @@ class ContrastErasing(Hook):
 
 
 def _check_run(settings: ContrastSettings, session: Session, epoch: int) -> None:
-    if epoch >= session.num_epochs:
+    if epoch >= session.run.num_epochs:
         raise UserError(
             f"contrast.start is {settings.start:g}, so that the map would be drawn after the "
-            f"last of {session.num_epochs} epochs; lower it, 0.375 is usual"
+            f"last of {session.run.num_epochs} epochs; lower it, 0.375 is usual"
         )
-    if session.batch_size < 2 and settings.fill != "grey":
+    if session.run.batch_size < 2 and settings.fill != "grey":
         raise UserError(
-            f"contrast.fill is {settings.fill!r} with batch_size = {session.batch_size}, "
+            f"contrast.fill is {settings.fill!r} with batch_size = {session.run.batch_size}, "
             "expected at least two images per process to fill one from another; raise batch_size "
             "or set contrast.fill = 'grey'"
         )

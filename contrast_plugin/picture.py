@@ -37,7 +37,7 @@ def write_contrast(found: Contrast, maps: SubsetMaps, session: Session) -> None:
 
 
 def _write(found: Contrast, maps: SubsetMaps, session: Session) -> None:
-    folder = session.work_dir / "contrast"
+    folder = session.run.work_dir / "contrast"
     picture = draw_contrast(found, maps)
     done, png = cv2.imencode(".png", picture)
     assert done
@@ -54,7 +54,7 @@ def _write(found: Contrast, maps: SubsetMaps, session: Session) -> None:
         image.write(png.tobytes())
     from torch.utils.tensorboard import SummaryWriter  # heavy; only where it is used
 
-    writer = SummaryWriter(log_dir=str(session.work_dir / "tensorboard" / "contrast"))
+    writer = SummaryWriter(log_dir=str(session.run.work_dir / "tensorboard" / "contrast"))
     rgb = np.ascontiguousarray(picture[:, :, ::-1])
     writer.add_image("map", rgb, session.global_step, dataformats="HWC")
     writer.add_scalar("gap_difference", found.difference, session.global_step)

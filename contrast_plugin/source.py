@@ -66,7 +66,7 @@ def written_subsets(settings: ContrastSettings, session: Session) -> Subsets | N
         )
     subset = np.where(column.codes >= 0, column.codes, NONE).astype(np.uint8)
     found = Subsets(subset, column.names)
-    images = found.images(session.dataset.identities)
+    images = found.images(session.run.dataset.identities)
     if (images > 0).sum() < 2:
         only = next((n for n, count in zip(found.names, images, strict=True) if count), None)
         what = f"only the subset {only!r}" if only else "no subset"
@@ -86,21 +86,21 @@ def written_subsets(settings: ContrastSettings, session: Session) -> Subsets | N
 def _column(settings: ContrastSettings, session: Session) -> tuple[Attribute, str]:
     """The column of words, and how to call it."""
     if settings.partition == TABLE:
-        if session.group_table is None:
+        if session.run.group_table is None:
             raise UserError(
                 "contrast.partition is 'table' but the run has no group table; set "
                 "config.groups to one"
             )
         name = settings.attribute or session.group_attribute
         assert name is not None  # a session with a table has chosen a column
-        return session.group_table[name], f"the group table's column {name!r}"
+        return session.run.group_table[name], f"the group table's column {name!r}"
     path = Path(settings.partition)
     if not path.is_file():
         raise UserError(
             f"contrast.partition is {settings.partition!r}, expected 'session', 'table' or "
             "an existing file such as partitions/stage_1.tsv; correct it"
         )
-    table = GroupTable.read(path, session.num_classes)
+    table = GroupTable.read(path, session.run.num_classes)
     name = settings.attribute or next(iter(table.attributes))
     return table[name], f"{path}, column {name!r}"
 

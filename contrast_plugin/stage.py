@@ -34,7 +34,7 @@ def find_contrast(
 ) -> tuple[Contrast, SubsetMaps]:
     """Gap, gate, maps and mask of one partition. Raises UserError for what images raise."""
     draws = np.random.default_rng((seed, 0xC0))
-    identities = np.asarray(session.dataset.identities)
+    identities = np.asarray(session.run.dataset.identities)
     embedded = gap_positions(identities, subsets.of_class, settings.gap_identities, draws)
     shown = map_positions(identities, subsets.of_class, settings.maps, draws)
     with rank0_statistics(session.backbone):
@@ -52,15 +52,15 @@ def _gaps(session: Session, positions: np.ndarray, subsets: Subsets) -> Gaps | N
 def _embedded(session: Session, positions: np.ndarray) -> tuple[Tensor, Tensor]:
     """Unit embeddings [n, D] and labels [n] of the images at ``positions``, on all ranks."""
     dim = session.head.weight.shape[1]
-    rows = torch.zeros(len(positions), dim, device=session.device)
-    labels = torch.zeros(len(positions), dtype=torch.int64, device=session.device)
+    rows = torch.zeros(len(positions), dim, device=session.run.device)
+    labels = torch.zeros(len(positions), dtype=torch.int64, device=session.run.device)
     own = np.array_split(np.arange(len(positions)), dist.world_size())[dist.rank()]
-    batches = _in_batches(own, session.batch_size)
+    batches = _in_batches(own, session.run.batch_size)
     error = None
     try:
         with closing(_clean(session, [positions[batch] for batch in batches], "gaps")) as images:
             for batch, (faces, who) in zip(batches, images, strict=True):
-                place = torch.from_numpy(batch).to(session.device)
+                place = torch.from_numpy(batch).to(session.run.device)
                 rows[place] = normalize(session.backbone(to_input(faces)).float())
                 labels[place] = who
     except UserError as found:
@@ -84,7 +84,7 @@ def _maps(
     own = positions[dist.rank() * share : (dist.rank() + 1) * share]
     rows = np.concatenate([own, np.repeat(positions[:1], share - len(own))])
     faces, labels = _loaded(session, rows)
-    of_class = torch.from_numpy(subsets.of_class).to(session.device).long()
+    of_class = torch.from_numpy(subsets.of_class).to(session.run.device).long()
     numbers = of_class[labels]
     numbers[numbers == 255] = -1
     numbers[len(own) :] = -1
@@ -92,7 +92,7 @@ def _maps(
         return subset_maps(
             session.backbone, session.head, to_input(faces), labels, numbers,
             num_subsets=len(subsets.names), smooth=settings.smooth, measure=settings.measure,
-            batch_size=session.batch_size,
+            batch_size=session.run.batch_size,
         )  # fmt: skip
 
 
@@ -115,8 +115,8 @@ def _clean(
     session: Session, batches: Sequence[np.ndarray], title: str
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     return clean_images(
-        session.dataset, batches, num_workers=session.num_workers,
-        skip_bad_images=session.skip_bad_images, device=session.device, title=title,
+        session.run.dataset, batches, num_workers=session.run.num_workers,
+        skip_bad_images=session.run.skip_bad_images, device=session.run.device, title=title,
     )  # fmt: skip
 
 

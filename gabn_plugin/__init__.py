@@ -15,9 +15,9 @@ from torch import Tensor
 
 from arcface_fair.attention.gradient_maps import ObjectiveScale
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.loading import Plugin
-from arcface_fair.plugin.penalties import Augmentation, Penalty
-from arcface_fair.plugin.session import Session, Step
+from arcface_fair.plugin.context import LossStep
+from arcface_fair.plugin.parts import Augmentation, Penalty, Plugin
+from arcface_fair.plugin.session import Session
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings as Settings
 from gabn_plugin.config import reads_old
@@ -35,10 +35,10 @@ __all__ = ["NAME", "Settings", "build", "reads_old"]
 def build(settings: Settings, session: Session) -> Plugin:
     """The parts of GABN for one run. Raises UserError for groups that it cannot work with."""
     names = _group_names(settings, session)
-    seed = session.seed if settings.seed is None else settings.seed
+    seed = session.run.seed if settings.seed is None else settings.seed
     classifier = None
     if settings.adversarial:
-        classifier = MapClassifier(settings, len(names), seed, session.device)
+        classifier = MapClassifier(settings, len(names), seed, session.run.device)
     inner, unit, shifted = _shift(settings, session)
     scale, watch = ObjectiveScale(), AttentionWatch(names, session)
     balance = BalanceStep(
@@ -46,7 +46,7 @@ def build(settings: Settings, session: Session) -> Plugin:
         classifier=classifier, scale=scale, watch=watch,
     )  # fmt: skip
 
-    def confusion(step: Step) -> Tensor:
+    def confusion(step: LossStep) -> Tensor:
         assert balance.term is not None
         return balance.term
 
@@ -83,7 +83,7 @@ def _shift(settings: Settings, session: Session) -> tuple[Any, float, ShiftedNeg
 
 def _group_names(settings: Settings, session: Session) -> tuple[str, ...]:
     """One name per group; empty where there is no table and nothing asks for groups."""
-    table, attribute = session.group_table, session.group_attribute
+    table, attribute = session.run.group_table, session.group_attribute
     names: tuple[str, ...] = () if table is None or attribute is None else table[attribute].names
     if settings.num_groups is not None:
         if settings.num_groups < len(names):

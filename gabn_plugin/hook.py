@@ -6,8 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from arcface_fair.attention.gradient_maps import ObjectiveScale
-from arcface_fair.plugin.hooks import Hook
-from arcface_fair.plugin.penalties import Penalty
+from arcface_fair.plugin.parts import Hook, Penalty
 from arcface_fair.plugin.session import Session
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings
@@ -40,7 +39,7 @@ class BalanceSchedule(Hook):
 
     def _set_weight(self, session: Session) -> None:
         coming = session.global_step + 1
-        begun = coming > self.settings.start * session.total_steps
+        begun = coming > self.settings.start * session.run.total_steps
         on = self.settings.differentiable and begun and is_due(coming, self.settings.every)
         self.penalty.weight = self.balance.weight = self.settings.weight if on else 0.0
 

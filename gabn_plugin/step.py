@@ -28,7 +28,8 @@ from arcface_fair.attention.gradient_maps import (
     statistics_held,
 )
 from arcface_fair.head import Active
-from arcface_fair.plugin.session import Session, Step
+from arcface_fair.plugin.context import BatchStep
+from arcface_fair.plugin.session import Session
 from gabn_plugin.adversarial import Confusion
 from gabn_plugin.classifier import FEWEST_ROWS, MapClassifier
 from gabn_plugin.config import GabnSettings
@@ -62,7 +63,7 @@ class BalanceStep:
         self.settings, self.session, self.watch = settings, session, watch
         self.inner_margin, self.unit, self.shifted = inner_margin, unit, shifted
         self.classifier, self.scale = classifier, scale
-        self.seed = session.seed if settings.seed is None else settings.seed
+        self.seed = session.run.seed if settings.seed is None else settings.seed
         self.weight = 0.0  # of L_adv in this step; set by the schedule
         self.term: Tensor | None = None
         self.confusion: Confusion | None = None
@@ -72,7 +73,7 @@ class BalanceStep:
                 share=settings.share, second_order=settings.second_order,
             )  # fmt: skip
 
-    def __call__(self, step: Step) -> Tensor:
+    def __call__(self, step: BatchStep) -> Tensor:
         """The images of the second pass; sets K and the term on the way. All ranks together."""
         self.term = None
         head = self.session.head
@@ -90,7 +91,7 @@ class BalanceStep:
             self.shifted.angle = self._shift(pmax, all_groups, confusion)
         return self._erased(step, seen)
 
-    def _look(self, step: Step, margin: Any, active: Active | None) -> Attention | None:
+    def _look(self, step: BatchStep, margin: Any, active: Active | None) -> Attention | None:
         """The clean pass, if this step needs maps."""
         training = self.classifier is not None and self._due(step, self.settings.classifier_every)
         shifting = self.classifier is not None and self.settings.objective != "term"
@@ -107,7 +108,12 @@ class BalanceStep:
         return self.confusion is not None and self.weight > 0 and self.confusion.uses_graph
 
     def _adversarial(
-        self, step: Step, seen: Attention, all_groups: Tensor, margin: Any, active: Active | None
+        self,
+        step: BatchStep,
+        seen: Attention,
+        all_groups: Tensor,
+        margin: Any,
+        active: Active | None,
     ) -> Tensor | None:
         """Trains the classifier, then prepares L_adv: as a term, or its value for K."""
         if self.classifier is None or self.confusion is None:
@@ -133,7 +139,7 @@ class BalanceStep:
         return None
 
     @torch.no_grad()
-    def _confidence(self, step: Step, seen: Attention | None, active: Active | None) -> Tensor:
+    def _confidence(self, step: BatchStep, seen: Attention | None, active: Active | None) -> Tensor:
         """pmax [N] of the margin's probabilities in the clean pass (eq. 5's P_max)."""
         if seen is not None and self.settings.gam_margin:
             return seen.pmax
@@ -144,13 +150,13 @@ class BalanceStep:
                 embeddings, step.labels, margin=self.inner_margin, active=active
             ).pmax
 
-    def _embeddings(self, step: Step) -> Tensor:
+    def _embeddings(self, step: BatchStep) -> Tensor:
         with statistics_held(self.session.backbone):
             return self.session.backbone(step.images)
 
     def _shift(self, pmax: Tensor | None, all_groups: Tensor, confusion: Tensor | None) -> Tensor:
         """K in radians (eq. 7), detached and equal on all ranks."""
-        total = torch.zeros((), device=self.session.device)
+        total = torch.zeros((), device=self.session.run.device)
         if pmax is not None:
             share = (pmax >= self.settings.threshold).float().mean()
             self.session.log("gabn/confident_share", share)
@@ -170,7 +176,7 @@ class BalanceStep:
         self.session.log("gabn/shift_rad", angle)
         return angle
 
-    def _erased(self, step: Step, seen: Attention | None) -> Tensor:
+    def _erased(self, step: BatchStep, seen: Attention | None) -> Tensor:
         """The images with rectangles erased; draws are those of the whole batch on every rank."""
         settings = self.settings
         if settings.erasing == "off":
@@ -197,7 +203,7 @@ class BalanceStep:
         return erase(step.images, mask, settings.fill)
 
     @staticmethod
-    def _due(step: Step, every: int) -> bool:
+    def _due(step: BatchStep, every: int) -> bool:
         return is_due(step.global_step, every)
 
 

@@ -19,7 +19,7 @@ from arcface_fair.attention.gradient_maps import (
     half_mass_area,
     relative_maps,
 )
-from arcface_fair.plugin.hooks import Hook
+from arcface_fair.plugin.parts import Hook
 from arcface_fair.plugin.session import Session
 
 _MEMORY = 0.98  # of the running confidence, per step
@@ -35,13 +35,13 @@ class AttentionWatch(Hook):
     def __init__(self, names: tuple[str, ...], session: Session) -> None:
         self.names, self.session = names, session
         self.count = len(names)
-        self.confidence = torch.zeros(2, self.count, device=session.device)
+        self.confidence = torch.zeros(2, self.count, device=session.run.device)
         self._writer: Any = None
         self._reset()
 
     def _reset(self) -> None:
         self.maps: Tensor | None = None
-        self.counts = torch.zeros(self.count, device=self.session.device)
+        self.counts = torch.zeros(self.count, device=self.session.run.device)
 
     def see(self, seen: Attention, groups: Tensor) -> None:
         """Adds this rank's maps, each divided by its mean."""
@@ -75,7 +75,7 @@ class AttentionWatch(Hook):
         averages = (maps[there] / counts[there, None, None]).cpu()
         if not there:
             return
-        folder = session.work_dir / "gabn"
+        folder = session.run.work_dir / "gabn"
         folder.mkdir(parents=True, exist_ok=True)
         names = [self.names[g] for g in there]
         np.savez(
@@ -87,7 +87,7 @@ class AttentionWatch(Hook):
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # heavy; only where it is used
 
-            self._writer = SummaryWriter(log_dir=str(session.work_dir / "tensorboard" / "gabn"))
+            self._writer = SummaryWriter(log_dir=str(session.run.work_dir / "tensorboard" / "gabn"))
         top = averages.amax((1, 2), keepdim=True).clamp_min(1e-9)
         areas = half_mass_area(averages)
         for name, image, area in zip(names, averages / top, areas, strict=True):

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from arcface_fair import dist
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.hooks import Hook
-from arcface_fair.plugin.penalties import Penalty
+from arcface_fair.plugin.parts import Hook, Penalty
 from arcface_fair.plugin.session import Session
 from invreg_plugin.assignments import (
     Partition,
@@ -65,10 +64,7 @@ class PartitionStages(Hook):
     def after_loss(self, session: Session) -> None:
         """Offers curves: lambda, and every subset's risk, the cross entropy of its rows."""
         session.log("invreg/weight", self.penalty.weight)
-        step = session.step
-        assert step is not None
-        assert step.ce is not None
-        assert step.batch_labels is not None
+        step = session.loss_step
         stages = self.partitions.learned_stages
         if not stages:
             return
@@ -86,7 +82,7 @@ class PartitionStages(Hook):
                 session.log(tag, self._risks[row, subset])
 
     def _make(self, stage: int, session: Session) -> None:
-        seed = session.seed if self.settings.seed is None else self.settings.seed
+        seed = session.run.seed if self.settings.seed is None else self.settings.seed
         num_subsets = self.settings.subsets_at(stage)
         partition = self._partition(stage, num_subsets, seed + stage, session)
         self._report(stage, partition, session)
@@ -95,7 +91,7 @@ class PartitionStages(Hook):
         session.shared[SHARED_NAME] = partition.subset
         error = None
         if dist.rank() == 0:
-            path = session.work_dir / "partitions" / f"stage_{stage + 1}.tsv"
+            path = session.run.work_dir / "partitions" / f"stage_{stage + 1}.tsv"
             try:
                 write_partition_tsv(path, partition)
             except UserError as found:
@@ -105,7 +101,7 @@ class PartitionStages(Hook):
     def _partition(self, stage: int, num_subsets: int, seed: int, session: Session) -> Partition:
         kind = self.settings.partition_at(stage)
         if kind == "random":
-            return random_partition(session.num_classes, num_subsets, seed)
+            return random_partition(session.run.num_classes, num_subsets, seed)
         if kind == "table":
             return table_partition(attribute_codes(session, self.settings.attribute))
         learning = PartitionSettings(
@@ -117,19 +113,19 @@ class PartitionStages(Hook):
             images_per_identity=self.settings.images_per_identity,
             seed=seed,
         )
-        path = session.work_dir / FEATURES
-        LOGGER.info("stage %d: features of %d images", stage + 1, session.dataset.num_images)
+        path = session.run.work_dir / FEATURES
+        LOGGER.info("stage %d: features of %d images", stage + 1, session.run.dataset.num_images)
         with (
             extract_features(session, path, flip_average=self.settings.flip_average) as features,
             stage_bar(f"partition {stage + 1}") as progress,
         ):
             partition = learn_partition(
                 features,
-                session.dataset.identities,
-                session.num_classes,
+                session.run.dataset.identities,
+                session.run.num_classes,
                 learning,
                 progress=progress,
-                device=session.device,
+                device=session.run.device,
             )
         # Only now: whatever stopped the learning, the features wait for the run that goes on.
         dist.barrier()
@@ -151,7 +147,7 @@ class PartitionStages(Hook):
                 nmi, match = agreement(partition.subset, before)
                 LOGGER.info("stage %d against stage %d: NMI %.3f, match %.3f",
                             stage + 1, earlier + 1, nmi, match)  # fmt: skip
-        table = session.group_table
+        table = session.run.group_table
         for name, attribute in (table.attributes if table is not None else {}).items():
             nmi, match = agreement(partition.subset, attribute.codes)
             LOGGER.info("stage %d against %s: NMI %.3f, match %.3f", stage + 1, name, nmi, match)
@@ -159,14 +155,14 @@ class PartitionStages(Hook):
 
 def check_stages(settings: InvRegSettings, session: Session) -> None:
     """Refuses, before the first step, what a stage would refuse hours later (UserError)."""
-    late = [stage for stage in settings.stages if stage >= session.num_epochs]
+    late = [stage for stage in settings.stages if stage >= session.run.num_epochs]
     if late:
         raise UserError(
             f"invreg.stages lists epoch {late[0]}, but the run ends after epoch "
-            f"{session.num_epochs - 1}; epochs count from 0, list earlier ones"
+            f"{session.run.num_epochs - 1}; epochs count from 0, list earlier ones"
         )
     kinds = [settings.partition_at(stage) for stage in range(len(settings.stages))]
-    images = np.bincount(session.dataset.identities, minlength=session.num_classes)
+    images = np.bincount(session.run.dataset.identities, minlength=session.run.num_classes)
     for stage, kind in enumerate(kinds):
         if kind == "table":
             table_partition(attribute_codes(session, settings.attribute))
@@ -185,7 +181,7 @@ def attribute_codes(session: Session, name: str | None) -> np.ndarray:
 
     Raises UserError where there is no table or no such column.
     """
-    table = session.group_table
+    table = session.run.group_table
     if table is None:
         raise UserError(
             "invreg.partition is 'table' but the run has no group table; "

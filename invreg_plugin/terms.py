@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What INV-REG adds to the loss of a step, as functions of `Step`.
+"""What INV-REG adds to the loss of a step, as functions of `LossStep`.
 
 N rows of the global batch, P partitions in force.
 """
@@ -10,21 +10,18 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from arcface_fair.plugin.session import Step
+from arcface_fair.plugin.context import LossStep
 from invreg_plugin.penalty import irmv1, rex, subset_risk
 from invreg_plugin.state import Partitions
 
 
-def invariance(kind: str, partitions: Partitions) -> Callable[[Step], Tensor]:
+def invariance(kind: str, partitions: Partitions) -> Callable[[LossStep], Tensor]:
     """The penalty of eq. (2) (``irmv1``) or eq. (3) (``rex``) over all learned partitions.
 
     With no partition learned yet it is an exact 0 with a graph.
     """
 
-    def penalty(step: Step) -> Tensor:
-        assert step.ce is not None
-        assert step.entropy is not None
-        assert step.batch_labels is not None
+    def penalty(step: LossStep) -> Tensor:
         subsets = partitions.of_batch(step.batch_labels)
         largest = partitions.largest
         if kind == "irmv1":
@@ -34,15 +31,13 @@ def invariance(kind: str, partitions: Partitions) -> Callable[[Step], Tensor]:
     return penalty
 
 
-def subset_risk_correction(partitions: Partitions) -> Callable[[Step], Tensor]:
+def subset_risk_correction(partitions: Partitions) -> Callable[[LossStep], Tensor]:
     """What turns the pooled risk mean(ce) into the paper's mean over subsets of their risks.
 
     0 while no partition is learned.
     """
 
-    def correction(step: Step) -> Tensor:
-        assert step.ce is not None
-        assert step.batch_labels is not None
+    def correction(step: LossStep) -> Tensor:
         subsets = partitions.of_batch(step.batch_labels)
         if subsets.shape[0] == 0 or not bool((subsets >= 0).any()):
             return step.ce.sum() * 0

@@ -41,6 +41,7 @@ class RunSettings:
     embedding_size: int = 512  # D, length of an embedding
     num_classes: int | None = None  # identities; None: as many as the data holds
     margin_list: tuple = (1.0, 0.5, 0.0)  # m1, m2 [rad], m3: ArcFace m2, or CosFace m3 > 0
+    margin: dict | None = None  # dict(name=..., ...) in place of margin_list; see plugin.margins
     margin_gradient: Literal["upstream", "exact"] = "upstream"  # of ArcFace; see head.margin
     cifp: bool = False  # consistent false positives on top of the margin
     interclass_filtering_threshold: float = 0.0  # other cosines above it are zeroed; 0: off
@@ -77,7 +78,7 @@ class RunSettings:
     best_by: str = "worst"  # worst | mean | tpr | none: the figure by which best.pt is kept
     skip_bad_images: bool = False  # go on past images that cannot be decoded, and count them
     groups: str | None = None  # identity -> group table; None: groups.tsv beside the record
-    group_attribute: str | None = None  # the column that is `Step.groups`; None: the first
+    group_attribute: str | None = None  # the column that gives steps their groups; None: the first
     kernel: Literal["auto", "dense", "chunked"] = "auto"  # how the head computes its softmax
     head_memory_mib: float = 64.0  # budget of the head's blocks; "auto" is dense where it fits
     device: str = "auto"  # auto | cpu | cuda

@@ -29,8 +29,8 @@ class IdentityGroups:
     """
 
     def __init__(self, source: str, attribute: str | None, session: Session) -> None:
-        self.source, self.device = source, session.device
-        self.codes = torch.full((session.num_classes,), -1, device=session.device)
+        self.source, self.device = source, session.run.device
+        self.codes = torch.full((session.run.num_classes,), -1, device=session.run.device)
         self.count = 0
         if source == "table":
             self._take(_column(session, attribute))
@@ -73,7 +73,7 @@ class IdentityGroups:
 
 
 def _column(session: Session, attribute: str | None) -> np.ndarray:
-    table = session.group_table
+    table = session.run.group_table
     name = attribute or session.group_attribute
     if table is None or name is None:
         raise UserError(

@@ -126,14 +126,14 @@ def test_images_of_another_size_are_refused(record, tmp_path):
 def fail_on_rank_1(config: dict[str, Any]) -> None:
     trainer = trainer_of(config)
     if dist.rank() == 1:
-        real = trainer.session.dataset.read
+        real = trainer.session.run.dataset.read
 
         def broken(position: int) -> Any:
             if trainer.session.epoch == 1 and trainer.session.global_step == 6:
                 raise UserError("record 13 is of no use")
             return real(position)
 
-        trainer.session.dataset.read = broken  # type: ignore[method-assign]
+        trainer.session.run.dataset.read = broken  # type: ignore[method-assign]
     trainer.fit()
 
 

@@ -16,8 +16,9 @@ from gabn_plugin.watch import AttentionWatch
 def watch_of(names: tuple[str, ...], folder: Any) -> tuple[AttentionWatch, Any]:
     curves: dict[str, float] = {}
     session: Any = SimpleNamespace(
-        device=torch.device("cpu"), work_dir=folder, epoch=0, global_step=7, curves=curves
-    )
+        run=SimpleNamespace(device=torch.device("cpu"), work_dir=folder),
+        epoch=0, global_step=7, curves=curves,
+    )  # fmt: skip
     session.log = lambda tag, value: curves.update({tag: float(value)})
     return AttentionWatch(names, session), session
 

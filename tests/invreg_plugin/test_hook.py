@@ -9,10 +9,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from arcface_fair.data.groups import GroupTable
 from arcface_fair.data.record.writer import write_insightface_record
 from arcface_fair.errors import UserError
+from arcface_fair.hosts.embedded import Trainer, train
 from arcface_fair.hosts.settings import parse_run
 from arcface_fair.plugin.loading import load_plugin_modules
-from arcface_fair.plugin.penalties import Penalty
-from arcface_fair.hosts.embedded import Trainer, train
+from arcface_fair.plugin.parts import Penalty
 from invreg_plugin.config import InvRegSettings
 from invreg_plugin.hook import PartitionStages
 from invreg_plugin.state import Partitions
@@ -183,7 +183,7 @@ def test_a_subset_that_a_batch_lacks_keeps_its_last_risk():
 
     class Batch:
         def __init__(self, labels, ce):
-            self.step = self
+            self.loss_step = self
             self.batch_labels, self.ce = torch.tensor(labels), torch.tensor(ce)
 
         def log(self, tag, value):

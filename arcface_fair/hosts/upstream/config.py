@@ -18,6 +18,7 @@ from typing import Any
 
 from arcface_fair.data.training.dataset import FaceDataset, check_labels, open_dataset
 from arcface_fair.errors import UserError
+from arcface_fair.hosts import build
 from arcface_fair.hosts.settings import IGNORED_KEYS, RunSettings, parse_run
 from arcface_fair.hosts.upstream.devices import on_gpu
 from arcface_fair.plugin.loading import (
@@ -33,7 +34,7 @@ FIXED = {
     "best_by": "worst",
 }  # fmt: skip
 # Keys that upstream's own head and margin know nothing of.
-_HEAD_KEYS = ("kernel", "head_memory_mib", "margin_gradient", "cifp")
+_HEAD_KEYS = ("kernel", "head_memory_mib", "margin", "margin_gradient", "cifp")
 
 
 @dataclass
@@ -80,6 +81,7 @@ def configure(cfg: Any) -> None:
         return
     run, unknown = parse_run(cfg, {module.NAME for module in modules})
     parse_plugin_settings(modules, cfg)
+    build.build_margin(run, modules)
     if modules:
         _check_loader(cfg)
         check_labels(faces(cfg.rec), cfg.num_classes)
