@@ -33,10 +33,10 @@ from arcface_fair.cli.evaluate import judge, read_sets  # noqa: E402
 from arcface_fair.config import load_config  # noqa: E402
 from arcface_fair.export import load_backbone  # noqa: E402
 from arcface_fair.files import atomic_files  # noqa: E402
+from arcface_fair.hosts.embedded import train  # noqa: E402
 from arcface_fair.run.embed import embed_bin  # noqa: E402
 from arcface_fair.synthetic import World, write_world  # noqa: E402
 from arcface_fair.synthetic.draw import draw_people  # noqa: E402
-from arcface_fair.hosts.embedded import train  # noqa: E402
 from gabn_plugin.resnet import MapNet  # noqa: E402
 
 SMALL = {"classifier_width": 16, "map_side": 56, "classifier_lr": 0.02}

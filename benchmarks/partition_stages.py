@@ -28,10 +28,10 @@ from arcface_fair.config import load_config  # noqa: E402
 from arcface_fair.export import load_backbone  # noqa: E402
 from arcface_fair.figures import PartitionedRun, open_run  # noqa: E402
 from arcface_fair.figures.composition import follows  # noqa: E402
+from arcface_fair.hosts.embedded import train  # noqa: E402
 from arcface_fair.run.checkpoint import kept_model_path  # noqa: E402
 from arcface_fair.run.embed import embed_bin  # noqa: E402
 from arcface_fair.synthetic import World, write_world  # noqa: E402
-from arcface_fair.hosts.embedded import train  # noqa: E402
 from invreg_plugin.partition import PartitionSettings, agreement, learn_partition  # noqa: E402
 
 

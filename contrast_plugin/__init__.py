@@ -14,7 +14,7 @@ from __future__ import annotations
 from arcface_fair.plugin.parts import Augmentation, Figure, Plugin
 from arcface_fair.plugin.session import Session
 from contrast_plugin.config import ContrastSettings as Settings
-from contrast_plugin.hook import ContrastErasing
+from contrast_plugin.hook import ContrastErasing, old_state
 
 NAME = "contrast"
 FIGURE = Figure(
@@ -32,6 +32,7 @@ def build(settings: Settings, session: Session) -> Plugin:
         name=NAME,
         hooks=(erasing,),
         augmentations=(Augmentation(NAME, erasing),),
-        figures=(FIGURE,),
         state=erasing,
+        old_state=old_state,
+        figures=(FIGURE,),
     )

@@ -7,6 +7,7 @@ B rows on this rank, H W height and width.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -197,3 +198,14 @@ def _check_run(settings: ContrastSettings, session: Session, epoch: int) -> None
             "expected at least two images per process to fill one from another; raise batch_size "
             "or set contrast.fill = 'grey'"
         )
+
+
+def old_state(states: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Where checkpoints had this plugin's state while it was a part of GABN."""
+    own = states.get("gabn", {}).get("contrast")
+    if own is not None and dist.rank() == 0:
+        LOGGER.warning(
+            "the checkpoint's plugins['gabn']['contrast'] is now plugins['contrast']; it is read "
+            "as that, and the next checkpoint is written so"
+        )
+    return own

@@ -20,6 +20,7 @@ from arcface_fair.plugin.parts import Augmentation, Penalty, Plugin
 from arcface_fair.plugin.session import Session
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings as Settings
+from gabn_plugin.config import reads_old
 from gabn_plugin.hook import BalanceSchedule, BalanceState
 from gabn_plugin.margin import ShiftedNegatives, angular_margin, install_shift
 from gabn_plugin.step import BalanceStep
@@ -28,7 +29,7 @@ from gabn_plugin.watch import AttentionWatch
 NAME = "gabn"
 LOGGER = logging.getLogger("arcface_fair.gabn")
 
-__all__ = ["NAME", "Settings", "build"]
+__all__ = ["NAME", "Settings", "build", "reads_old"]
 
 
 def build(settings: Settings, session: Session) -> Plugin:

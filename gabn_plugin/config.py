@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from arcface_fair.errors import UserError
 from arcface_fair.plugin.settings import check_choice, check_range
@@ -53,9 +55,9 @@ class GabnSettings:
     classifier_width: int = 64  # channels of its first stage; 64 is ResNet-18
     classifier_balance: bool = True  # in eq. (3) groups count alike | False: maps do, as printed
     classifier_every: int = 1  # it is trained on every n-th step
-    classifier_lr: float = 0.1
-    classifier_momentum: float = 0.9
-    classifier_weight_decay: float = 5e-4
+    classifier_lr: float = 0.1  # of its SGD
+    classifier_momentum: float = 0.9  # likewise
+    classifier_weight_decay: float = 5e-4  # likewise
     classifier_lr_steps: tuple = (9, 15, 20)  # epochs at which its rate is divided by 10
     seed: int | None = None  # of rectangles and classifier; None: the run's seed
 
@@ -95,3 +97,30 @@ class GabnSettings:
     def differentiable(self) -> bool:
         """Whether L_adv reaches the backbone's weights through the maps."""
         return self.adversarial and self.objective == "term" and self.weight > 0
+
+
+def reads_old(config: Mapping[str, Any]) -> tuple[dict[str, Any], str] | None:
+    """The config as it is written since contrast erasing left this plugin, and a sentence.
+
+    None where ``gabn.erasing`` is not "contrast". What is left of GABN goes first, so that it sees
+    the clean images as before; where nothing is left, its block and its module go.
+    """
+    block = config.get("gabn")
+    if not isinstance(block, Mapping) or block.get("erasing") != "contrast":
+        return None
+    own = {**block, "erasing": "off"}
+    contrast = {"grey": own.get("fill", 0.0), "seed": own.get("seed")}
+    contrast |= dict(own.pop("contrast", {}))
+    stays = own.get("confidence", True) or own.get("adversarial", True)
+    plugins: list[str] = []
+    for name in config["plugins"]:
+        if name not in ("gabn_plugin", "gabn"):
+            plugins.append(name)
+        else:
+            plugins += [name, "contrast_plugin"] if stays else ["contrast_plugin"]
+    kept = {key: value for key, value in config.items() if key != "gabn"}
+    kept |= {"plugins": plugins, "contrast": contrast, **({"gabn": own} if stays else {})}
+    return kept, (
+        "config.gabn.erasing = 'contrast' is now the plugin contrast_plugin with its block "
+        "config.contrast; it is read as that, write it so"
+    )

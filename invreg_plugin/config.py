@@ -33,8 +33,8 @@ class InvRegSettings:
     attribute: str | None = None  # the group table's column for "table"; None: the first
     objective: str = "paper"  # what learning maximises: paper | rex | irmv1
     visits: int = 100  # most passes over the identities in learning; weak attributes need more
-    identities_per_batch: int = 128
-    images_per_identity: int = 4
+    identities_per_batch: int = 128  # of a step of learning
+    images_per_identity: int = 4  # of such a batch, drawn anew each time
     projection: bool = False  # learn on a small projection head's outputs, as released
     flip_average: bool = False  # features are the mean over the image and its mirror image
     seed: int | None = None  # of the partitions; None: the run's seed

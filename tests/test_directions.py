@@ -36,7 +36,8 @@ ALLOWED = {
 FACES = {"__init__", "__main__", "bridge", "cli", "train"}
 FOR_PLUGINS = GROUND | {"plugin", "head", "attention", "data", "run"}
 PLUGINS = {"invreg_plugin": "invreg", "gabn_plugin": "gabn", "contrast_plugin": "contrast"}
-NAMES = re.compile(rf"\b({'|'.join([*PLUGINS, *PLUGINS.values()])})\b")
+# "contrast" is a word of everyday language too: alone it counts only as a whole string.
+NAMES = re.compile(rf"\b({'|'.join(PLUGINS)}|invreg|gabn)\b|^contrast$")
 
 FILES = sorted(CORE.rglob("*.py"))
 SHIPPED = ["arcface_fair", *PLUGINS]

@@ -16,9 +16,9 @@ from arcface_fair.data.sets.bins import decode_bin, load_bin
 from arcface_fair.evaluation import paired_bootstrap, raw_pixels, ten_fold
 from arcface_fair.export import export_onnx, load_backbone
 from arcface_fair.hosts import build
+from arcface_fair.hosts.embedded import train
 from arcface_fair.hosts.settings import parse_run
 from arcface_fair.run.embed import embed_batches, embed_bin
-from arcface_fair.hosts.embedded import train
 from invreg_plugin.tables import read_partition_tsv
 
 ORL = Path(__file__).parents[1] / "../shared/data/orl"

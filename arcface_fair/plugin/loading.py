@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Finds the plugins that a run lists, and checks what they offer and return.
 
-A plugin is a module that offers three names, and two more if it wants:
+A plugin is a module that offers three names, and three more if it wants:
 
     NAME                        "mine": its block is config.mine, its state plugins["mine"]
     Settings                    a frozen dataclass, one checked field per setting
     build(settings, session)    returns a `Plugin`
     MARGINS                     optional: the `Margin`s that config.margin may choose by name
     CONTRACT                    optional: the contract that it was written for, 2 today
+    reads_old(config)           optional: for a config that uses names of an earlier version, the
+                                config as it is written today and a sentence that says so, else None
 
 ``config.plugins`` lists modules ("my_plugin") or the names under which installed packages
 announce one in the entry-point group ``arcface_fair.plugins``. Core names no plugin.
@@ -18,6 +20,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -26,6 +29,7 @@ from arcface_fair.errors import UserError
 from arcface_fair.plugin.parts import Augmentation, Figure, Hook, Penalty, Plugin
 from arcface_fair.plugin.settings import parse_block
 
+LOGGER = logging.getLogger("arcface_fair.plugins")
 ENTRY_POINT_GROUP = "arcface_fair.plugins"
 CONTRACT = 2  # raised when a plugin that was written for the former number would break
 
@@ -46,6 +50,16 @@ def load_plugin_modules(names: Iterable[str]) -> list[ModuleType]:
             )
         seen[module.NAME] = module.__name__
     return modules
+
+
+def with_current_names(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``config`` as its plugins read it today; a warning says what has another name now."""
+    for module in load_plugin_modules(config.get("plugins") or ()):
+        found = module.reads_old(config) if hasattr(module, "reads_old") else None
+        if found is not None:
+            config, sentence = found
+            LOGGER.warning(sentence)
+    return config
 
 
 def parse_plugin_settings(modules: Iterable[ModuleType], config: Mapping[str, Any]) -> list[Any]:

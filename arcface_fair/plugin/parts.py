@@ -27,7 +27,7 @@ listed, on every rank.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -129,7 +129,11 @@ class Stateful(Protocol):
 
 @dataclass
 class Plugin:
-    """The parts that one plugin contributes to a run; ``name`` is its module's NAME."""
+    """The parts that one plugin contributes to a run; ``name`` is its module's NAME.
+
+    old_state: finds this plugin's state among all plugins' states of a checkpoint that an earlier
+    version wrote, where it lies under another name; None where it is not there either.
+    """
 
     name: str
     hooks: tuple[Hook, ...] = ()
@@ -137,3 +141,4 @@ class Plugin:
     augmentations: tuple[Augmentation, ...] = ()
     figures: tuple[Figure, ...] = ()
     state: Stateful | None = None
+    old_state: Callable[[Mapping[str, Any]], dict[str, Any] | None] | None = None

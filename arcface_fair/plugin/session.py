@@ -192,8 +192,11 @@ class Session:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Gives each plugin its state back. A plugin that the checkpoint lacks starts afresh."""
         for plugin in self.plugins:
-            if plugin.state is not None and plugin.name in state:
-                plugin.state.load_state_dict(state[plugin.name])
+            own = state.get(plugin.name)
+            if own is None and plugin.old_state is not None:
+                own = plugin.old_state(state)
+            if plugin.state is not None and own is not None:
+                plugin.state.load_state_dict(own)
 
     # Inside.
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from arcface_fair import dist
@@ -67,3 +68,18 @@ def batches_before_and_after(config: dict[str, Any]) -> tuple[Trainer, list[tupl
     trainer.session.before_forward = note  # type: ignore[method-assign]
     trainer.fit()
     return trainer, seen
+
+
+def half_run(record: Path, output: Path, contrast: dict[str, Any], **changes: Any) -> None:
+    """Ends a run of three epochs after its second."""
+    trainer = trainer_of(run_config(record, output, contrast, num_epoch=3, **changes))
+    real, stopped = trainer.session.before_epoch, RuntimeError("stop")
+
+    def stop(epoch: int) -> None:
+        if epoch == 2:
+            raise stopped
+        real(epoch)
+
+    trainer.session.before_epoch = stop  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="stop"):
+        trainer.fit()

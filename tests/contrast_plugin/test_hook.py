@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from arcface_fair.hosts.embedded import train
 from tests.contrast_plugin.runs import (
     OPEN,
     STAGE,
+    half_run,
     learned,
     losses_of,
     run_config,
@@ -78,21 +78,6 @@ def test_a_run_resumed_before_or_after_the_map_goes_on_exactly(record, tmp_path,
     rest = losses_of(learned(record, tmp_path / "parts", {}, resume=True, **changes))
     assert rest == whole[-len(rest) :]
     assert len(rest) == (8 if stop_at == 5 else 4)
-
-
-def half_run(record: Path, output: Path, contrast: dict[str, Any], **changes: Any) -> None:
-    """Ends a run of three epochs after its second."""
-    trainer = trainer_of(run_config(record, output, contrast, num_epoch=3, **changes))
-    real, stopped = trainer.session.before_epoch, RuntimeError("stop")
-
-    def stop(epoch: int) -> None:
-        if epoch == 2:
-            raise stopped
-        real(epoch)
-
-    trainer.session.before_epoch = stop  # type: ignore[method-assign]
-    with pytest.raises(RuntimeError, match="stop"):
-        trainer.fit()
 
 
 def test_a_resumed_run_whose_file_changed_is_refused(record, tmp_path):

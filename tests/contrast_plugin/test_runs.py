@@ -109,9 +109,9 @@ def test_contrast_goes_with_the_other_parts_of_gabn(record, tmp_path):
     config = run_config(record, tmp_path / "run", OPEN)
     small = {"classifier_width": 4, "map_side": 28, "classifier_lr": 0.01, "start": 0.0}
     config["gabn"] = {"erasing": "off", **small}
-    config["plugins"].append("gabn_plugin")
+    config["plugins"].insert(0, "gabn_plugin")
     trainer, seen = batches_before_and_after(config)
-    found = trainer.session.plugins[0].state.found
+    found = trainer.session.plugins[1].state.found
     easy = found.subset == found.easy
     assert found.acts
     for epoch, before, labels, after in seen:

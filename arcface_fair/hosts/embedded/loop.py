@@ -25,7 +25,11 @@ from arcface_fair.hosts.scaler import build_scaler
 from arcface_fair.hosts.schedules import build_schedule
 from arcface_fair.hosts.settings import RunSettings, parse_run
 from arcface_fair.plugin.context import Run
-from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
+from arcface_fair.plugin.loading import (
+    load_plugin_modules,
+    parse_plugin_settings,
+    with_current_names,
+)
 from arcface_fair.plugin.margins import KeptMargin
 from arcface_fair.plugin.session import Session
 from arcface_fair.run.checkpoint import (
@@ -51,6 +55,7 @@ def train(config: Mapping[str, Any]) -> Path:
     Under torchrun every rank calls it. Raises UserError for what the user can put right; nothing
     is written before the data and all settings were checked.
     """
+    config = with_current_names(config)
     modules = load_plugin_modules(config.get("plugins", ()))
     run, ignored = parse_run(config, {module.NAME for module in modules})
     parse_plugin_settings(modules, config)
