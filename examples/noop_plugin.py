@@ -1,51 +1,37 @@
 # SPDX-License-Identifier: MIT
-"""The smallest plugin: it changes nothing and counts the steps, also over a resume.
+"""The smallest plugin with state: ``config.plugins = ["noop_plugin"]``, ``config.noop = {}``."""
 
-config.plugins = ["noop_plugin"]
-config.noop = dict(every=100)
-"""
-
-import logging
 from dataclasses import dataclass
 
-from arcface_fair import Hook, Plugin, Session, check_range
+from arcface_fair import Hook, Plugin, Session
 
 NAME = "noop"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Settings:
     """The block ``config.noop``."""
 
-    every: int = 100  # steps between two lines in the log
-
-    def __post_init__(self) -> None:
-        """Raises UserError for a number below 1."""
-        check_range("noop.every", self.every, 1)
+    start: int = 0  # where counting begins
 
 
 class Counter(Hook):
-    """Counts; what it counted is in every checkpoint."""
+    """Counts the steps of the run, over all resumes, and changes nothing."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.every, self.steps = settings.every, 0
+    def __init__(self, start: int) -> None:
+        self.steps = start
 
-    def after_step(self, session: Session) -> None:
-        """One step more."""
+    def after_step(self, session: Session) -> None:  # noqa: D102
         self.steps += 1
-        if self.steps % self.every == 0:
-            logging.getLogger("arcface_fair.noop").info("noop: %d steps", self.steps)
 
-    def state_dict(self) -> dict[str, int]:
-        """What a checkpoint keeps."""
+    def state_dict(self) -> dict[str, int]:  # noqa: D102
         return {"steps": self.steps}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Takes it back."""
+    def load_state_dict(self, state: dict[str, int]) -> None:  # noqa: D102
         self.steps = state["steps"]
 
 
 def build(settings: Settings, session: Session) -> Plugin:
-    """The plugin's parts for one run."""
-    counter = Counter(settings)
+    """The parts of one run."""
+    counter = Counter(settings.start)
     return Plugin(name=NAME, hooks=(counter,), state=counter)

@@ -57,11 +57,9 @@ def test_the_noop_plugin_changes_no_loss_and_counts_over_a_resume(record, tmp_pa
         losses.append(read_losses(path))
     assert losses[0] == losses[1]
     assert kept(tmp_path / "noop")["plugins"]["noop"] == {"steps": 12}
-    assert "noop: 5 steps" not in (tmp_path / "noop" / "training.log").read_text()
-    more = {"num_epoch": 3, "resume": True, "noop": {"every": 5}, "plugins": ["noop_plugin"]}
+    more = {"num_epoch": 3, "resume": True, "noop": {"start": 5}, "plugins": ["noop_plugin"]}
     train(small_run(record, tmp_path / "noop", **more))
     assert kept(tmp_path / "noop")["plugins"]["noop"] == {"steps": 18}
-    assert "noop: 15 steps" in (tmp_path / "noop" / "training.log").read_text()
 
 
 def test_the_plain_loop_trains_with_a_plugin(record, tmp_path):
