@@ -41,7 +41,7 @@ class RunSettings:
     embedding_size: int = 512  # D, length of an embedding
     num_classes: int | None = None  # identities; None: as many as the data holds
     margin_list: tuple = (1.0, 0.5, 0.0)  # m1, m2 [rad], m3: ArcFace m2, or CosFace m3 > 0
-    margin: dict | None = None  # dict(name=..., ...) in place of margin_list; see plugin.margins
+    margin: dict | None = None  # dict(name=..., ...), a margin by name; see docs/margins.md
     margin_gradient: Literal["upstream", "exact"] = "upstream"  # of ArcFace; see head.margin
     cifp: bool = False  # consistent false positives on top of the margin
     interclass_filtering_threshold: float = 0.0  # other cosines above it are zeroed; 0: off
