@@ -32,7 +32,7 @@ def build(settings: Settings, session: Session) -> Plugin:
         name=NAME,
         hooks=(erasing,),
         augmentations=(Augmentation(NAME, erasing),),
-        figures=(FIGURE,),
         state=erasing,
         old_state=old_state,
+        figures=(FIGURE,),
     )

@@ -19,8 +19,9 @@ SESSION, TABLE = "session", "table"
 class ContrastSettings:
     """Which identities are compared, when, and what happens to the pixels that differ."""
 
-    partition: str = SESSION  # session: the newest partition that another plugin published |
-    # table: a column of the group table | else a file: partitions/stage_N.tsv or a group table
+    # session: the newest partition that another plugin published | table: a column of the group
+    # table | else a file: partitions/stage_N.tsv or a group table
+    partition: str = SESSION
     attribute: str | None = None  # the column; None: the run's group_attribute, a file's first
     start: float = 0.375  # share of the run; acts from the first epoch that begins at or after it
     gate: float = 0.10  # least difference of the subsets' gaps for anything to happen; 0: none
@@ -29,8 +30,9 @@ class ContrastSettings:
     # would do | sensitivity: GABN's map alone
     measure: str = "effect"
     smooth: int = 21  # side of the box that a map is averaged over, pixels, odd
-    fill: str = "batch"  # what an erased pixel becomes: batch: another image's | reference: that
-    # of another image outside the easy subset | grey: the value ``grey``
+    # what an erased pixel becomes: batch: another image's | reference: that of another image
+    # outside the easy subset | grey: the value ``grey``
+    fill: str = "batch"
     grey: float = 0.0  # of the fill grey, -1..1; 0 is mid grey
     gap_identities: int = 2000  # at most so many identities are embedded to find the easy subset
     control: str = "off"  # rolled: the same mask, moved to a random place on every image

@@ -55,9 +55,9 @@ class GabnSettings:
     classifier_width: int = 64  # channels of its first stage; 64 is ResNet-18
     classifier_balance: bool = True  # in eq. (3) groups count alike | False: maps do, as printed
     classifier_every: int = 1  # it is trained on every n-th step
-    classifier_lr: float = 0.1
-    classifier_momentum: float = 0.9
-    classifier_weight_decay: float = 5e-4
+    classifier_lr: float = 0.1  # of its SGD
+    classifier_momentum: float = 0.9  # likewise
+    classifier_weight_decay: float = 5e-4  # likewise
     classifier_lr_steps: tuple = (9, 15, 20)  # epochs at which its rate is divided by 10
     seed: int | None = None  # of rectangles and classifier; None: the run's seed
 

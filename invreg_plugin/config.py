@@ -35,8 +35,8 @@ class InvRegSettings:
     objective: str = "paper"  # what learning maximises: paper | rex | irmv1
     visits: int = 100  # most passes over the identities in learning; weak attributes need more
     min_steps: int = 200  # few identities: more passes until so many steps are made
-    identities_per_batch: int = 128
-    images_per_identity: int = 4
+    identities_per_batch: int = 128  # of a step of learning
+    images_per_identity: int = 4  # of such a batch, drawn anew each time
     learning_rate: float = 0.5  # of the scores' Adam; times 0.2 at 20, 40, 60, 80 % of the steps
     balance: float = 1.0  # weight of the entropy of the subset sizes; 0 turns it off
     temperature: float = 0.3  # of the cosine similarities

@@ -47,8 +47,11 @@ def config_of(args: argparse.Namespace) -> EasyDict:
 
 def run(args: argparse.Namespace) -> None:
     """Trains and says what was written where."""
+    from arcface_fair.config import modules_beside
     from arcface_fair.hosts.embedded import train
 
-    folder = train(config_of(args))
+    # For the whole run: a plugin may import late, and the loader's workers take our sys.path.
+    with modules_beside(args.config):
+        folder = train(config_of(args))
     if os.environ.get("RANK", "0") == "0":
         print(f"model: {folder / 'model.pt'}\nlog:   {folder / 'training.log'}")

@@ -38,10 +38,10 @@ class RunSettings:
     rec: str  # folder with train.rec, or an image folder with one sub-folder per identity
     output: str  # folder of checkpoints, model.pt and logs
     network: str = "r50"  # a name of arcface_fair.backbones
-    embedding_size: int = 512
+    embedding_size: int = 512  # D, length of an embedding
     num_classes: int | None = None  # identities; None: as many as the data holds
     margin_list: tuple = (1.0, 0.5, 0.0)  # m1, m2 [rad], m3: ArcFace m2, or CosFace m3 > 0
-    margin: dict | None = None  # dict(name=..., ...) in place of margin_list; see plugin.margins
+    margin: dict | None = None  # dict(name=..., ...), a margin by name; see docs/margins.md
     margin_gradient: Literal["upstream", "exact"] = "upstream"  # of ArcFace; see head.margin
     cifp: bool = False  # consistent false positives on top of the margin
     interclass_filtering_threshold: float = 0.0  # other cosines above it are zeroed; 0: off
@@ -49,23 +49,23 @@ class RunSettings:
     fp16: bool = False  # half precision where the device has it; float32 elsewhere
     batch_size: int = 128  # images per process and step
     optimizer: str = "sgd"  # sgd | adamw
-    lr: float = 0.1
+    lr: float = 0.1  # highest learning rate; not scaled with the batch
     momentum: float = 0.9  # sgd only
-    weight_decay: float = 5e-4
+    weight_decay: float = 5e-4  # of backbone and class centres
     gradient_acc: int = 1  # micro-steps per optimiser step
-    num_epoch: int = 20
-    warmup_epoch: float = 0.0
+    num_epoch: int = 20  # passes over the data
+    warmup_epoch: float = 0.0  # epochs, parts of one too, in which the rate rises to lr
     val_targets: tuple = ()  # names of .bin files beside the record, without the ending
     verbose: int = 2000  # steps between verifications
     frequent: int = 10  # steps between lines of the log
     save_all_states: bool = True  # write checkpoints that a run can resume from
-    resume: bool = False
-    seed: int = 2048
-    num_workers: int = 2
+    resume: bool = False  # go on from the newest checkpoint in output
+    seed: int = 2048  # of weights, order, augmentation and sampled classes
+    num_workers: int = 2  # processes that read images, per process of the run; 0: none
     # Keys that arcface-fair adds.
     init_backbone: str | None = None  # .pt or .onnx to start the backbone from; None: fresh
-    margin_scale: float = 64.0  # s
-    dropout: float = 0.0
+    margin_scale: float = 64.0  # s, factor of all logits
+    dropout: float = 0.0  # share of features dropped before the embedding layer
     bf16: bool = False  # bfloat16 autocast, on devices that have it
     gradient_compression: str = "none"  # none | fp16 (what upstream does to backbone gradients)
     clip_norm: float = 5.0  # largest norm of the backbone's gradient
@@ -106,6 +106,17 @@ class RunSettings:
         check_choice("config.kernel", self.kernel, ("auto", "dense", "chunked"))
         check_choice("config.best_by", self.best_by, ("worst", "mean", "tpr", "none"))
         check_choice("config.norm", self.norm, ("batch", "none"))
+        for key, kinds, expected in (
+            ("margin_list", (int, float), "numbers"),
+            ("lr_steps", (int, float), "numbers"),
+            ("val_targets", str, "names"),
+            ("plugins", str, "names"),
+        ):
+            items = getattr(self, key)
+            if not all(isinstance(item, kinds) for item in items):
+                raise UserError(
+                    f"config.{key} is {items!r}, expected {expected}; correct the value"
+                )
         if len(self.margin_list) != 3:
             raise UserError(
                 f"config.margin_list is {self.margin_list!r}, expected three numbers (m1, m2, m3); "
@@ -163,7 +174,7 @@ def with_set_lines(config: Mapping[str, Any], lines: Sequence[str]) -> dict[str,
         if key in known:
             changes[key] = parse_text(RunSettings, key, text, f"--set {key}")
     result = merged(config, changes)
-    listed = result.get("plugins") or ()
+    listed = [str(plugin) for plugin in result.get("plugins") or ()]
     blocks = {module.NAME: module.Settings for module in load_plugin_modules(listed)}
     for key, text in pairs:
         if key in known:
@@ -194,6 +205,11 @@ def _no_such_key(line: str, listed: Sequence[str], blocks: Mapping[str, type]) -
         return (
             f"--set {line} names a plugin's block, expected one of its settings; "
             f"write for example --set {name}.{owned[name][0]}=..."
+        )
+    if dot and name in {f.name for f in fields(RunSettings)}:
+        return (
+            f"--set {line} goes into {name!r}, which is a key of the run and no plugin's block; "
+            f"write --set {name}=VALUE"
         )
     near_block = name if name in blocks else next(iter(_near(name, list(blocks))), None)
     if dot and near_block is None:

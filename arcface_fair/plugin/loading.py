@@ -8,8 +8,8 @@ A plugin is a module that offers three names, and three more if it wants:
     build(settings, session)    returns a `Plugin`
     MARGINS                     optional: the `Margin`s that config.margin may choose by name
     CONTRACT                    optional: the contract that it was written for, 2 today
-    reads_old(config)           optional: for a config with names of an earlier version, the config
-                                as it is written today and a sentence that says so; else None
+    reads_old(config)           optional: for a config that uses names of an earlier version, the
+                                config as it is written today and a sentence that says so, else None
 
 ``config.plugins`` lists modules ("my_plugin") or the names under which installed packages
 announce one in the entry-point group ``arcface_fair.plugins``. Core names no plugin.

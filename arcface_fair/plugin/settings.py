@@ -11,6 +11,10 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
+import inspect
+import io
+import textwrap
+import tokenize
 import types
 import typing
 from collections.abc import Mapping
@@ -37,39 +41,6 @@ def parse_block(settings_class: type[Settings], block: Mapping[str, Any], name: 
     hints = typing.get_type_hints(settings_class)
     values = {key: checked_type(v, hints[key], f"{name}.{key}") for key, v in block.items()}
     return settings_class(**values)
-
-
-def parse_text(settings_class: type, key: str, text: str, dotted: str) -> Any:
-    """The value that ``text``, typed on a command line, has for the field ``key``.
-
-    Numbers, True, False and None are written as in Python (true and false too); texts need no
-    quotes; the items of a tuple stand between commas, in brackets or not. ``dotted`` names the
-    field in messages. Raises UserError for a value of another type.
-    """
-    hint = typing.get_type_hints(settings_class)[key]
-    return checked_type(_read_text(text, _plain_types(hint)), hint, dotted)
-
-
-def _read_text(text: str, accepted: set[type]) -> Any:
-    if accepted and accepted <= {str, type(None)}:
-        return None if text == "None" and type(None) in accepted else text
-    value = _literal(text)
-    if not accepted & {tuple, list} or isinstance(value, tuple | list):
-        return value
-    if isinstance(value, str) and ("," in value or not value):
-        return tuple(_literal(item.strip()) for item in value.split(",") if item.strip())
-    if str in accepted:
-        return text
-    alone = accepted <= {tuple, list, type(None)} and not isinstance(value, tuple(accepted))
-    return (value,) if alone else value
-
-
-def _literal(text: str) -> Any:
-    """``text`` as a Python literal where it is one; else the text itself."""
-    try:
-        return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
-    except (ValueError, SyntaxError):
-        return text
 
 
 def check_keys(name: str, block: Mapping[str, Any], known: list[str]) -> None:
@@ -114,7 +85,7 @@ def _plain_types(hint: Any) -> set[type]:
         return {type(choice) for choice in typing.get_args(hint)}
     if origin is not None:
         return {origin}
-    return {hint} if isinstance(hint, type) and hint is not Any else set()
+    return {hint} if isinstance(hint, type) else set()
 
 
 def check_choice(dotted: str, value: str, choices: tuple[str, ...]) -> None:
@@ -133,3 +104,102 @@ def check_range(
         lower = f"above {low:g}" if open_low else f"at least {low:g}"
         upper = "" if high == float("inf") else f" and at most {high:g}"
         raise UserError(f"{dotted} is {value:g}, expected {lower}{upper}; correct the value")
+
+
+def parse_text(settings_class: type, key: str, text: str, dotted: str) -> Any:
+    """The value that ``text``, typed on a command line, has for the field ``key``.
+
+    Numbers, True, False and None are written as in Python (true and false too); texts need no
+    quotes; the items of a tuple stand between commas, in brackets or not. ``dotted`` names the
+    field in messages. Raises UserError for a value of another type.
+    """
+    hint = typing.get_type_hints(settings_class)[key]
+    return checked_type(_read_text(text, _plain_types(hint)), hint, dotted)
+
+
+def _read_text(text: str, accepted: set[type]) -> Any:
+    if accepted and accepted <= {str, type(None)}:
+        return None if text == "None" and type(None) in accepted else text
+    value = _literal(text)
+    if not accepted & {tuple, list} or isinstance(value, tuple | list):
+        return value
+    if isinstance(value, str) and ("," in value or not value):
+        return tuple(_literal(item.strip()) for item in value.split(",") if item.strip())
+    if str in accepted:
+        return text
+    alone = accepted <= {tuple, list, type(None)} and not isinstance(value, tuple(accepted))
+    return (value,) if alone else value
+
+
+def _literal(text: str) -> Any:
+    """``text`` as a Python literal where it is one; else the text itself."""
+    try:
+        return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
+    except (ValueError, SyntaxError):
+        return text
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyMeaning:
+    """One key of a config, in words: what `describe` finds."""
+
+    key: str
+    type: str  # as annotated, or the choices of a Literal
+    default: str  # as Python writes it; "required" where there is none
+    meaning: str
+
+
+def describe(settings_class: type) -> list[KeyMeaning]:
+    """Every field of a settings dataclass. Its meaning is the comment behind it, else above it."""
+    meanings: dict[str, str] = {}
+    hints = typing.get_type_hints(settings_class)
+    for part in reversed(settings_class.__mro__):
+        if dataclasses.is_dataclass(part):
+            meanings |= _comments(part)
+    return [
+        KeyMeaning(
+            field.name,
+            _type_text(hints[field.name]),
+            _default_text(field),
+            meanings.get(field.name, ""),
+        )
+        for field in dataclasses.fields(settings_class)
+    ]
+
+
+def _comments(settings_class: type) -> dict[str, str]:
+    """Field -> its comment in the class's source; empty where there is no source."""
+    try:
+        source = textwrap.dedent(inspect.getsource(settings_class))
+    except OSError:
+        return {}
+    comments, alone = {}, set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            comments[token.start[0]] = token.string.lstrip("# ")
+            if not token.line[: token.start[1]].strip():
+                alone.add(token.start[0])
+    found = {}
+    for node in ast.parse(source).body[0].body:  # type: ignore[attr-defined]
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+            behind = [comments[line] for line in lines if line in comments]
+            above: list[str] = []
+            while node.lineno - 1 - len(above) in alone:
+                above.append(comments[node.lineno - 1 - len(above)])
+            found[node.target.id] = " ".join(behind or reversed(above))
+    return found
+
+
+def _type_text(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return " | ".join(str(choice) for choice in typing.get_args(hint))
+    plain = isinstance(hint, type) and not typing.get_args(hint)
+    return hint.__name__ if plain else str(hint).replace("typing.", "")
+
+
+def _default_text(field: dataclasses.Field) -> str:
+    if field.default is not dataclasses.MISSING:
+        return repr(field.default)
+    factory = field.default_factory
+    return "required" if factory is dataclasses.MISSING else repr(factory())

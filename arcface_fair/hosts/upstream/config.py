@@ -29,7 +29,7 @@ from arcface_fair.plugin.loading import (
 from arcface_fair.plugin.settings import check_choice
 
 # Keys of the embedded trainer that this host does not read, with what it does instead.
-_FIXED = {
+FIXED = {
     "momentum": 0.9, "clip_norm": 5.0, "shift": 0, "bf16": False, "device": "auto", "norm": "batch",
     "best_by": "worst",
 }  # fmt: skip
@@ -87,7 +87,7 @@ def configure(cfg: Any) -> None:
         check_labels(faces(cfg.rec), cfg.num_classes)
     _current.run = run
     _current.ignored = [key for key in unknown if key not in IGNORED_KEYS] + [
-        key for key, value in _FIXED.items() if cfg.get(key, value) != value
+        key for key, value in FIXED.items() if cfg.get(key, value) != value
     ]
 
 

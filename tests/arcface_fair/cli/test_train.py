@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import sys
 
 import pytest
 
@@ -244,3 +245,69 @@ def test_a_run_without_set_keeps_no_lines(capsys, tmp_path, record):
 )
 def test_a_wrong_set_line(capsys, tmp_path, record, line, sentence):
     assert_refused(start(capsys, tmp_path, record, "--set", line), sentence)
+
+
+PLUGIN = """
+from dataclasses import dataclass
+
+from arcface_fair.plugin.loading import Plugin
+
+NAME = {name!r}
+
+
+@dataclass(frozen=True)
+class Settings:
+    size: int = 1
+
+
+def build(settings, session):
+    import {name}_late
+
+    return Plugin(NAME)
+"""
+
+
+def write_plugin(folder, name):
+    (folder / f"{name}.py").write_text(PLUGIN.format(name=name))
+    (folder / f"{name}_late.py").write_text("")
+
+
+@pytest.mark.parametrize("form", ["relative", "in configs", "absolute"])
+def test_a_plugin_beside_the_config_is_found(capsys, tmp_path, record, monkeypatch, form):
+    name = f"beside_{form.replace(' ', '_')}"
+    folder = tmp_path / "configs" if form == "in configs" else tmp_path
+    folder.mkdir(exist_ok=True)
+    write_plugin(folder, name)
+    monkeypatch.chdir(tmp_path)
+    values = small_run(record, tmp_path / "run", batch_size=4, num_epoch=1, plugins=[name])
+    head = "from easydict import EasyDict\nconfig = EasyDict()\n"
+    (folder / "own.py").write_text(
+        head + "\n".join(f"config[{key!r}] = {value!r}" for key, value in values.items())
+    )
+    given = {"relative": "own.py", "in configs": "own", "absolute": str(tmp_path / "own.py")}
+    before = list(sys.path)
+    code = main(["train", given[form], "--set", f"{name}.size=3"])
+    assert code == 0, capsys.readouterr().err
+    assert json.loads((tmp_path / "run" / "config.json").read_text())[name] == {"size": 3}
+    assert sys.path == before
+
+
+def test_a_module_beside_the_config_hides_no_installed_one(capsys, tmp_path, record, monkeypatch):
+    (tmp_path / "site").mkdir()
+    write_plugin(tmp_path / "site", "clashing")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    (tmp_path / "clashing.py").write_text("raise AssertionError('the installed one is hidden')")
+    (tmp_path / "clashing_late.py").write_text("raise AssertionError('hidden')")
+    code, said, output = start(capsys, tmp_path, record, plugins=["clashing"])
+    assert code == 0, said
+    assert (output / "model.pt").is_file()
+
+
+def test_a_folder_that_python_knows_already_stays_on_the_path(
+    capsys, tmp_path, record, monkeypatch
+):
+    write_plugin(tmp_path, "known_already")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = list(sys.path)
+    assert start(capsys, tmp_path, record, plugins=["known_already"])[0] == 0
+    assert sys.path == before

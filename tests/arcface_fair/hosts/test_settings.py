@@ -4,7 +4,7 @@
 import pytest
 
 from arcface_fair.errors import UserError
-from arcface_fair.hosts.settings import with_set_lines
+from arcface_fair.hosts.settings import parse_run, with_set_lines
 
 CONFIG = {
     "plugins": ["invreg_plugin"],
@@ -72,6 +72,11 @@ def test_a_plugin_can_be_listed_by_a_later_line_and_taken_out():
             "--set invrge.subsets=3 names no setting of this run; did you mean 'invreg.subsets'?",
         ),
         (
+            "lr.start=3",
+            "--set lr.start=3 goes into 'lr', which is a key of the run and no plugin's block; "
+            "write --set lr=VALUE",
+        ),
+        (
             "invreg=3",
             "--set invreg=3 names a plugin's block, expected one of its settings; "
             "write for example --set invreg.weight=...",
@@ -112,3 +117,26 @@ def test_a_block_without_any_plugin_says_none():
 def test_a_plugin_that_does_not_exist_is_refused():
     with pytest.raises(UserError, match=r"config\.plugins names 'nothing', which is no importable"):
         with_set_lines({}, ["plugins=nothing"])
+    with pytest.raises(UserError, match=r"config\.plugins names '3', which is no importable"):
+        with_set_lines({}, ["plugins=3"])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("lr_steps=9,x", "config.lr_steps is (9, 'x'), expected numbers; correct the value"),
+        ("margin_list=1,m,0", "config.margin_list is (1, 'm', 0), expected numbers; correct the "
+                              "value"),
+        ("val_targets=3", "config.val_targets is (3,), expected names; correct the value"),
+    ],
+)  # fmt: skip
+def test_the_items_of_a_list_are_typed_too(line, message):
+    config = {"rec": "faces", "output": "run"}
+    with pytest.raises(UserError) as caught:
+        parse_run(with_set_lines(config, [line]), set())
+    assert str(caught.value) == message
+
+
+def test_a_list_of_another_type_of_plugin_is_refused():
+    with pytest.raises(UserError, match=r"config\.plugins is \(3,\), expected names; correct"):
+        parse_run({"rec": "faces", "output": "run", "plugins": [3]}, set())

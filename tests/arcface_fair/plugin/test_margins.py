@@ -127,9 +127,7 @@ def test_a_checkpoint_of_another_margin_is_refused():
     listed = KeptMargin(None, ArcFace())
     assert listed.entry() == {}
     listed.restore({})
-    with pytest.raises(
-        UserError, match=r"of config.margin_list, this run has the margin 'coun"
-    ):
+    with pytest.raises(UserError, match=r"of config.margin_list, this run has the margin 'coun"):
         kept.restore({})
     with pytest.raises(UserError, match="with the margin 'counting', this run has the margin of c"):
         listed.restore(kept.entry())

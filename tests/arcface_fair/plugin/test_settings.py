@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: MIT
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.settings import check_choice, check_range, parse_block, parse_text
+from arcface_fair.plugin.settings import (
+    check_choice,
+    check_range,
+    describe,
+    parse_block,
+    parse_text,
+)
 
 
 @dataclass(frozen=True)
@@ -143,3 +149,46 @@ def test_a_text_of_another_type_is_refused(key, text, message):
 def test_a_range_refuses_what_is_no_number():
     with pytest.raises(UserError, match=r"^a\.b is 'x', expected a number; correct the value$"):
         check_range("a.b", "x", 0)
+
+
+@dataclass(frozen=True)
+class Commented:
+    # A heading of the part.
+    first: int  # behind wins over above
+    # above, where
+    # nothing is behind
+    second: tuple = (1, 2)
+
+    third: Literal["a", "b"] = "a"
+    fourth: dict = field(
+        default_factory=dict,
+    )  # behind the last line
+
+
+@dataclass(frozen=True)
+class Inherited(Commented):
+    third: Literal["a", "b"] = "b"  # said by the heir
+    fifth: str | None = None  # with a # in it
+
+
+def test_a_field_is_described_by_its_comment():
+    found = [(d.key, d.type, d.default, d.meaning) for d in describe(Commented)]
+    assert found == [
+        ("first", "int", "required", "behind wins over above"),
+        ("second", "tuple", "(1, 2)", "above, where nothing is behind"),
+        ("third", "a | b", "'a'", ""),
+        ("fourth", "dict", "{}", "behind the last line"),
+    ]
+
+
+def test_inherited_fields_keep_their_meaning():
+    found = {d.key: d.meaning for d in describe(Inherited)}
+    assert found["first"] == "behind wins over above"
+    assert (found["third"], found["fifth"]) == ("said by the heir", "with a # in it")
+
+
+def test_a_class_without_source_has_no_meanings():
+    from dataclasses import make_dataclass
+
+    (found,) = describe(make_dataclass("Made", [("key", int, 3)]))
+    assert (found.key, found.type, found.default, found.meaning) == ("key", "int", "3", "")
