@@ -178,13 +178,7 @@ def attribute_codes(session: Session, name: str | None) -> np.ndarray:
             "invreg.partition is 'table' but the run has no group table; "
             "set config.groups, or use partition = 'learned'"
         )
-    chosen = name or next(iter(table.attributes))
-    if chosen not in table.attributes:
-        raise UserError(
-            f"invreg.attribute is {chosen!r}, but the group table has the columns "
-            f"{', '.join(table.attributes)}; choose one of them"
-        )
-    return table.attributes[chosen].codes
+    return table[name or next(iter(table.attributes))].codes
 
 
 @contextmanager

@@ -114,7 +114,10 @@ def test_tables_that_are_not_there_are_named(record, tmp_path):
     bare = write_small_record(tmp_path / "bare")
     with pytest.raises(UserError, match=r"is 'table' but the run has no group table; set config"):
         train(invreg_run(bare, tmp_path / "a", stages=(0,), partition="table"))
-    with pytest.raises(UserError, match=r"is 'age', but the group table has the columns race, gen"):
+    with pytest.raises(
+        UserError,
+        match=r"the group table has no attribute 'age'; it has race, gender: name",
+    ):
         train(invreg_run(record, tmp_path / "b", stages=(0,), partition="table", attribute="age"))
 
 
@@ -128,7 +131,9 @@ def test_what_a_stage_would_refuse_is_refused_before_training(record, tmp_path):
         train(invreg_run(record, run, **NEVER, subsets=9))
     with pytest.raises(UserError, match="8 identities with images cannot fill 9 subsets"):
         train(invreg_run(record, run, **NEVER, subsets=9, partition="random"))
-    with pytest.raises(UserError, match="'age', but the group table has the columns race, gender"):
+    with pytest.raises(
+        UserError, match="the group table has no attribute 'age'; it has race, gender: name"
+    ):
         train(invreg_run(record, run, **NEVER, partition="table", attribute="age"))
     with pytest.raises(UserError, match="lists epoch 2, but the run ends after epoch 1"):
         train(invreg_run(record, run, stages=(1, 2)))

@@ -9,7 +9,7 @@ import torch
 
 from arcface_fair.plugin.partition import Partition
 from contrast_plugin.config import ContrastSettings
-from contrast_plugin.found import Contrast, decide, near_the_gate
+from contrast_plugin.estimate import Contrast, decide, near_the_gate
 from contrast_plugin.gap import Gaps
 
 SUBSETS = Partition.of_subset(np.array([0, 1, 1, 255], np.uint8))
