@@ -13,13 +13,15 @@ import torch
 
 from arcface_fair.config import load_config
 from arcface_fair.data.sets.bins import decode_bin, load_bin
-from arcface_fair.evaluation import paired_bootstrap, raw_pixels, ten_fold
+from arcface_fair.evaluation import ten_fold
 from arcface_fair.export import export_onnx, load_backbone
 from arcface_fair.hosts import build
 from arcface_fair.hosts.embedded import train
 from arcface_fair.hosts.settings import parse_run
 from arcface_fair.plugin.partition import Partition
 from arcface_fair.run.embed import embed_batches, embed_bin
+from tests.paired_bootstrap import paired_bootstrap
+from tests.small_data import raw_pixels
 
 ORL = Path(__file__).parents[1] / "../shared/data/orl"
 SEEDS = (0, 1, 2)
