@@ -21,6 +21,7 @@ from contrast_plugin import Settings
         ({"fill": "noise"}, "contrast.fill is 'noise', expected one of batch, reference,"),
         ({"measure": "x"}, "contrast.measure is 'x', expected one of effect, sensitivity"),
         ({"control": "on"}, "contrast.control is 'on', expected one of off, rolled"),
+        ({"grey": 2.0}, "contrast.grey is 2, expected at least -1 and at most 1"),
         ({"gap_identities": 2}, "contrast.gap_identities is 2, expected at least 4"),
         ({"attribute": "race"}, "'session', which has no columns; set contrast.partition"),
         ({"gates": 0.1}, "config.contrast has no setting 'gates'.* did you mean 'gate'"),
