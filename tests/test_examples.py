@@ -155,7 +155,6 @@ NAME = "even"
 
 class Softer(torch.nn.Module):
     needs_context = True  # CosFace whose margin shrinks as the targets come near
-
     def __init__(self, s: float = 64.0, m: float = 0.35) -> None:
         super().__init__()
         self.s, self.m = s, m
@@ -190,7 +189,8 @@ class Gap(Hook):
 
     def after_epoch(self, session):
         picture = torch.full((1, 8, 8), float(self.gap.abs().clamp(0, 1)))
-        session.log("even/gap", picture)
+        session.log("even/image", picture)
+        session.log("even/gap", self.gap)
         cv2.imwrite(str(session.run.work_dir / "even.png"), (picture[0] * 255).byte().numpy())
 
     def state_dict(self):
@@ -223,7 +223,7 @@ def test_a_third_partys_method_has_state_margin_and_figure(record, tmp_path, mon
     table.write_text("\n".join(["identity\tgroup", *rows]) + "\n")
     output = tmp_path / "run"
     train(small_run(record, output, plugins=["even"], margin={"name": "softer", "m": 0.2},
-                    groups=str(table)))  # fmt: skip
+                    groups=str(table), frequent=5))  # fmt: skip
     state = kept(output)
     assert state["plugins"]["even"]["gap"] != 0
     assert 0 < state["margin"]["state"]["seen"] < 1
@@ -233,4 +233,5 @@ def test_a_third_partys_method_has_state_margin_and_figure(record, tmp_path, mon
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(output / "tensorboard")).Reload()
-    assert [event.step for event in events.Images("even/gap")] == [6, 12]
+    assert [event.step for event in events.Images("even/image")] == [6, 12]
+    assert [event.step for event in events.Scalars("even/gap")] == [6, 12]
