@@ -28,12 +28,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
 from arcface_fair.attention.gradient_maps import relative_maps  # noqa: E402
-from arcface_fair.attention.per_group import attention_maps, group_map, load_head  # noqa: E402
-from arcface_fair.cli.evaluate import judge, read_sets  # noqa: E402
 from arcface_fair.config import load_config  # noqa: E402
 from arcface_fair.export import load_backbone  # noqa: E402
+from arcface_fair.figures.maps import attention_maps, group_map  # noqa: E402
 from arcface_fair.files import atomic_files  # noqa: E402
 from arcface_fair.hosts.embedded import train  # noqa: E402
+from arcface_fair.judge.inputs import read_sets  # noqa: E402
+from arcface_fair.judge.protocols import judge_sets  # noqa: E402
+from arcface_fair.run.centres import load_head  # noqa: E402
 from arcface_fair.run.embed import embed_bin  # noqa: E402
 from arcface_fair.synthetic import World, write_world  # noqa: E402
 from arcface_fair.synthetic.draw import draw_people  # noqa: E402
@@ -120,7 +122,7 @@ def measure(name: str, seed: int, folder: Path, world: World, data: tuple, epoch
     output = train(load_config("demo_arcface", changes))
     seconds = time.perf_counter() - started
     backbone = load_backbone(output)
-    table = judge(
+    table = judge_sets(
         lambda images, told: embed_bin(backbone, images, on_images=told),
         read_sets(sorted((folder / "faces").glob("*_test.bin"))),
         name,

@@ -27,7 +27,7 @@ config.embedding_size = 512
 config.dropout = 0.0
 config.norm = "batch"  # or "none", for small networks in tests
 config.margin_list = (1.0, 0.5, 0.0)  # ArcFace, m = 0.5 rad
-config.margin = None  # dict(name=..., ...): a margin by name; see docs/margins.md
+config.margin = None  # dict(name="cosface", m=0.4): a margin by name, in place of margin_list
 config.margin_scale = 64.0
 config.margin_gradient = "upstream"  # or "exact": ArcFace's true derivative
 config.cifp = False  # consistent false positives on top of the margin

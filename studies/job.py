@@ -41,7 +41,7 @@ class Finished:
     """What a diagnosis may look at: everything that a run leaves.
 
     output: its folder, with model.pt, a checkpoint that holds the class centres alone (enough
-    for ``arcface_fair.attention.per_group.load_head``), config.json, and what plugins wrote.
+    for ``arcface_fair.run.centres.load_head``), config.json, and what plugins wrote.
     faces, held_out: folders of the people it was trained and judged on.
     """
 

@@ -7,12 +7,12 @@ A: the last map of the convolutional trunk, after its last convolution joined it
 t: the cosine of the image's embedding to a given direction. Face networks give no class scores
 on new people, so t is a cosine: to the image's own class centre, or to another image of the same
 person. The common libraries for this bring torchvision, which has no build beside a CPU torch on
-PyPI; the method is these few lines. N images, B of a batch, D embedding size, H W image size.
+PyPI; the method is these few lines. N images, D embedding size, H W image size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -20,40 +20,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
-from arcface_fair.data.training.dataset import to_input
 from arcface_fair.errors import UserError
-from arcface_fair.run.embed import evaluating
 
 
-def grad_cam(
-    backbone: nn.Module,
-    images: np.ndarray,
-    directions: Tensor,
-    *,
-    batch_size: int = 64,
-    on_images: Callable[[int], object] = lambda count: None,
-) -> np.ndarray:
+def grad_cam(backbone: nn.Module, inputs: Tensor, directions: Tensor) -> Tensor:
     """Maps float32 [N, H, W], each 0..1 with its maximum at 1, or 0 where nothing speaks for t.
 
-    images uint8 [N, H, W, 3] RGB; directions [N, D] of any norm. In eval mode, so that a map
-    depends on its own image alone; modes are restored and no weight gets a gradient. Raises
-    UserError for a network without a feature map that has places.
+    inputs: float [N, 3, H, W] as the network takes them; directions [N, D] of any norm. The network
+    should be in eval mode, so that a map depends on its own image alone; no weight gets a gradient.
+    Raises UserError for a network without a feature map that has places.
     """
-    device = next(backbone.parameters()).device
-    maps = []
-    with evaluating(backbone), last_map(backbone) as seen:
-        for start in range(0, len(images), batch_size):
-            part = np.ascontiguousarray(images[start : start + batch_size].transpose(0, 3, 1, 2))
-            targets = directions[start : start + batch_size].to(device)
-            inputs = to_input(torch.from_numpy(part).to(device))
-            maps.append(_batch(backbone, inputs, targets, seen).cpu().numpy())
-            on_images(len(part))
-    return np.concatenate(maps)
-
-
-def _batch(backbone: nn.Module, inputs: Tensor, directions: Tensor, seen: list[Tensor]) -> Tensor:
-    seen.clear()
-    with torch.enable_grad():
+    with torch.enable_grad(), last_map(backbone) as seen:
         # Through the images too, so that a frozen network also builds its graph.
         embeddings = backbone(inputs.requires_grad_())
         if not seen:

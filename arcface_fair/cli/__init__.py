@@ -1,53 +1,67 @@
 # SPDX-License-Identifier: MIT
 """The command ``arcface-fair``: one file per sub-command, found by listing this folder.
 
-A sub-command's module offers ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args)``,
-which returns an exit code or None for 0. What a user can put right (`UserError`) ends in one
-sentence and exit code 2; an interrupt in exit code 130.
+Only the chosen one is imported. Its module offers ``HELP`` (one line), ``add_arguments(parser)``
+and ``run(args)``, which returns an exit code or None for 0. What a user can put right (`UserError`)
+ends in one sentence and exit code 2; an interrupt in exit code 130.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
+import importlib.util
 import os
 import pkgutil
 import sys
 from collections.abc import Sequence
-from types import ModuleType
 
 import arcface_fair
 from arcface_fair.errors import UserError
 
 
-def commands() -> dict[str, ModuleType]:
-    """The sub-commands by name. Their heavy imports happen inside ``run``."""
+def commands() -> dict[str, str]:
+    """The sub-commands and their one line of help each, without importing any of them.
+
+    The line is read from the module's source, because what a command imports takes seconds.
+    """
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return {
-        name.replace("_", "-"): importlib.import_module(f"{__name__}.{name}")
-        for name in names
-        if not name.startswith("_")
-    }
+    return {name.replace("_", "-"): _help(name) for name in names if not name.startswith("_")}
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command."""
+def _help(name: str) -> str:
+    spec = importlib.util.find_spec(f"{__name__}.{name}")
+    source = spec.loader.get_source(spec.name)  # type: ignore[union-attr]
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "HELP":
+            return ast.literal_eval(statement.value)
+    raise AttributeError(f"{spec.name} has no HELP, expected one line of text")  # type: ignore[union-attr]
+
+
+def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command; of the sub-commands only ``chosen`` is imported."""
     parser = argparse.ArgumentParser(
         prog="arcface-fair",
         description="Mitigate and measure demographic bias in face recognition training.",
     )
     parser.add_argument("--version", action="version", version=arcface_fair.__version__)
     parsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name, module in commands().items():
-        sub = parsers.add_parser(name, help=module.HELP, description=module.HELP)
-        module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+    for name, line in commands().items():
+        sub = parsers.add_parser(name, help=line, description=line)
+        if name == chosen:
+            module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    args = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    # The first word that is no option is the command: no option of the whole command has a value.
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    args = build_parser(chosen).parse_args(words)
     try:
         return args.run(args) or 0
     except UserError as error:

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-from arcface_fair.judge.comparisons import text_table
-
-if TYPE_CHECKING:
-    from arcface_fair.evaluation.all_pairs import AllPairs
-    from arcface_fair.evaluation.resampling import Estimate
-    from arcface_fair.report import Report
+from arcface_fair.evaluation.all_pairs import AllPairs
+from arcface_fair.evaluation.resampling import Estimate
+from arcface_fair.evaluation.text import text_table
+from arcface_fair.report import Report
+from arcface_fair.report.content import pair_notes
 
 WHOLE = ("mean accuracy", "worst accuracy", "STD n", "STD n-1", "SER")
 SPREADS = ("FMR max/min", "FNMR max/min", "FDR", "GARBE", "inequity rate")
@@ -49,8 +47,6 @@ def at_one_threshold(report: Report) -> str:
 
 def all_pairs_text(name: str, found: AllPairs) -> str:
     """TPR at each FPR by scope, with counts; notes below."""
-    from arcface_fair.report.content import pair_notes
-
     rates = found.scopes[0].rates
     heads = [f"{name}: all pairs", "images", "people", "impostors"]
     heads += [f"TPR, % at {rate.fpr:g}" for rate in rates]

@@ -4,28 +4,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from arcface_fair.errors import UserError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from arcface_fair.evaluation.feature_agreement import Agreement
-
-    Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-    # Images uint8 RGB [N, 112, 112, 3] of a group, and whether pair i (images 2i, 2i + 1) is of
-    # one person; None for images without pairs.
-    Sets = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.bool_] | None]]
+from arcface_fair.evaluation.text import text_table
+from arcface_fair.export.runtime import OnnxEmbedder
+from arcface_fair.judge.inputs import Sets, read_sets
+from arcface_fair.judge.protocols import GroupAgreement, agreement_by_group
 
 HELP = "compare two exported models on the same faces, group by group"
 SIDE = 112
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
-BATCH = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,41 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints one line per group."""
-    from arcface_fair.cli.evaluate import read_sets
-    from arcface_fair.export.runtime import OnnxEmbedder
-
     first, second = (OnnxEmbedder(path, args.device) for path in (args.first, args.second))
     sets: Sets = dict(read_sets(args.bins)) if args.bins else read_folder(args.images)
-    print(table(compare_sets(first, second, sets)))
-
-
-@dataclass(frozen=True)
-class Row:
-    """One group: its figures, and both models' 10-fold accuracies (0..1) where pairs are known."""
-
-    group: str
-    agreement: Agreement
-    accuracies: tuple[float, float] | None
-
-
-def compare_sets(first: Embed, second: Embed, sets: Sets) -> list[Row]:
-    """A row per group. Raises UserError for groups that cannot be judged."""
-    from arcface_fair.evaluation.feature_agreement import agreement
-    from arcface_fair.evaluation.verification import ten_fold
-
-    rows = []
-    for group, (images, same) in sets.items():
-        a, b = (_embed(model, images) for model in (first, second))
-        accuracies = None
-        try:
-            found = agreement(a, b)
-            if same is not None:
-                before, after = (float(ten_fold(e[0::2], e[1::2], same).accuracy) for e in (a, b))
-                accuracies = before, after
-        except UserError as error:
-            raise UserError(f"group {group!r}: {error}") from error
-        rows.append(Row(group, found, accuracies))
-    return rows
+    print(table(agreement_by_group(first, second, sets)))
 
 
 def read_folder(folder: Path) -> Sets:
@@ -102,55 +64,34 @@ def read_folder(folder: Path) -> Sets:
     return {group: (_read_images(paths), None) for group, paths in groups.items()}
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: Sequence[GroupAgreement]) -> str:
     """The rows as aligned text, with a legend."""
-    judged = any(row.accuracies for row in rows)
-    head = ["group", "faces", "cosine", "lowest", "change", "largest", "corr.", "shift"]
-    lines = [head + (["A %", "B %", "B - A"] if judged else [])]
-    for row in rows:
-        found = row.agreement
-        figures = (
-            *(found.cosine_mean, found.cosine_min, found.change_mean),
-            *(found.change_max, found.correlation, found.shift),
+    heads = ["group", "faces", "cosine", "lowest", "change", "largest", "corr.", "shift"]
+    if any(row.accuracies for row in rows):
+        heads += ["A %", "B %", "B - A"]
+    lines = []
+    for group, alike, accuracies in rows:
+        values = (
+            *(alike.cosine_mean, alike.cosine_min, alike.change_mean),
+            *(alike.change_max, alike.correlation, alike.shift),
         )
-        cells = [row.group, str(found.faces), *(_figure(value) for value in figures)]
-        if row.accuracies:
-            before, after = row.accuracies
+        cells = [group, str(alike.faces), *(_shown(value) for value in values)]
+        if accuracies:
+            before, after = accuracies
             cells += [f"{before * 100:.2f}", f"{after * 100:.2f}", f"{(after - before) * 100:+.2f}"]
         lines.append(cells)
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    text = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join(
-        [
-            *text,
-            "",
-            "cosine, lowest: of one face's embeddings by A and B (- where their sizes differ)",
-            "change, largest, corr., shift: of the cosine between two faces, from A to B",
-        ]
+    return (
+        f"{text_table(heads, lines)}\n\n"
+        "cosine, lowest: of one face's embeddings by A and B (- where their sizes differ)\n"
+        "change, largest, corr., shift: of the cosine between two faces, from A to B"
     )
 
 
-def _figure(value: float | None) -> str:
+def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.6f}"
 
 
-def _embed(model: Embed, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    import numpy as np
-
-    parts = [model(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
-    return np.concatenate(parts)
-
-
 def _read_images(paths: list[Path]) -> NDArray[np.uint8]:
-    import cv2
-    import numpy as np
-
     images = []
     for path in paths:
         # Through memory, because cv2.imread does not open every path on every system.

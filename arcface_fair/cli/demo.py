@@ -103,8 +103,9 @@ def train(spec: DemoRun, root: Path, output: Path, seed: int) -> Path:
 
 def verify(outputs: dict[str, Path], faces: Path) -> dict[str, FairnessTable]:
     """Per-group tables of every run on the people that no run has seen."""
-    from arcface_fair.cli.evaluate import judge, read_sets
     from arcface_fair.export import load_backbone
+    from arcface_fair.judge.inputs import read_sets
+    from arcface_fair.judge.protocols import judge_sets
     from arcface_fair.run.embed import embed_bin
 
     def embed(backbone: Any, images: Any, told: Any) -> Any:
@@ -113,7 +114,7 @@ def verify(outputs: dict[str, Path], faces: Path) -> dict[str, FairnessTable]:
     sets = read_sets(sorted(faces.glob("*_test.bin")))
     tables = {}
     for name, folder in outputs.items():
-        tables[name] = judge(partial(embed, load_backbone(folder)), sets, name)
+        tables[name] = judge_sets(partial(embed, load_backbone(folder)), sets, name)
     return tables
 
 

@@ -4,26 +4,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
+from arcface_fair.cli._facts import figures_of_runs, run_facts
+from arcface_fair.cli._text import all_pairs_text, at_one_threshold, intervals
 from arcface_fair.errors import UserError
-from arcface_fair.judge.models import choose_device, embedder, names_of
-from arcface_fair.judge.sets import group_name, read_verification_sets
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from arcface_fair.evaluation import FairnessTable
-    from arcface_fair.evaluation.comparisons import Comparisons
-    from arcface_fair.report import Report
-
-    Embed = Callable[[NDArray[np.uint8], Callable[[int], object]], NDArray[np.float32]]
-    Sets = dict[str, tuple[NDArray[np.uint8], NDArray[np.bool_]]]
-
-__all__ = ["choose_device", "group_name", "judge", "names_of", "read_sets"]
+from arcface_fair.evaluation.all_pairs import AllPairs
+from arcface_fair.evaluation.comparisons import Comparisons
+from arcface_fair.evaluation.groups import group_table, side_by_side
+from arcface_fair.evaluation.measures import Protocol
+from arcface_fair.evaluation.text import text_table
+from arcface_fair.judge.inputs import bins_of_run, embedder, names_of, read_verification_sets
+from arcface_fair.judge.protocols import compare_sets, judge_all_pairs, judge_ijb
+from arcface_fair.report import Report, build_report, write_csv, write_html, write_json
 
 HELP = "measure a model group by group: accuracy, TPR, error rates, intervals, a report"
 
@@ -65,29 +62,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints tables; writes the files asked for."""
-    from arcface_fair.judge.comparisons import judge_all_pairs, judge_ijb, text_table
-
     _check(args)
     names = names_of(args.models)
     only_others = args.bins is None and (args.record or args.ijb)
     bins = [] if only_others else args.bins or bins_of_run(Path(args.models[0]))
     sets = read_verification_sets(bins)
     judged: dict[str, dict[str, Comparisons]] = {}
-    facts: dict[str, dict[str, str]] = {}
-    pairs: dict[str, Any] = {}
+    metadata: dict[str, dict[str, str]] = {}
+    pairs: dict[str, AllPairs] = {}
     for name, model in zip(names, args.models, strict=True):
-        embed, facts[name] = embedder(model, args)
+        embed, metadata[name] = embedder(
+            model, args.device, args.batch_size, args.network, args.embedding_size
+        )
         if sets:
-            judged[name] = _compare(embed, sets, name)
+            judged[name] = compare_sets(embed, sets, name)
         if args.record:
-            pairs[name] = judge_all_pairs(embed, args, name)
-            print(_pairs_text(name, pairs[name]))
+            pairs[name] = judge_all_pairs(
+                embed, args.record, name, fprs=args.pairs_fpr, groups=args.groups,
+                attributes=args.attribute or (), device=args.device, resamples=args.resamples,
+                level=args.level, seed=args.seed,
+            )  # fmt: skip
+            print(all_pairs_text(name, pairs[name]))
         if args.ijb:
             print(text_table(*judge_ijb(embed, args.ijb, name)))
     if not sets:
         _refuse_files(args)
         return
-    report = _report(args, judged, facts, {n: s.facts() for n, s in sets.items()}, pairs)
+    report = _report(args, judged, metadata, {n: s.facts() for n, s in sets.items()}, pairs)
     _tell(report)
     _write(report, args)
 
@@ -106,36 +107,13 @@ def _refuse_files(args: argparse.Namespace) -> None:
         )
 
 
-def _compare(embed: Embed, sets: dict[str, Any], name: str) -> dict[str, Comparisons]:
-    """The model's comparisons by group, with a progress bar over all images."""
-    from tqdm import tqdm
-
-    total = sum(len(set(each.images)) for each in sets.values())
-    found = {}
-    with tqdm(total=total, desc=name, unit="img", leave=False) as bar:
-        for group, each in sets.items():
-            try:
-                found[group] = each.compare(embed, bar.update)
-            except UserError as error:
-                raise UserError(f"{name}, group {group!r}: {error}") from error
-    return found
-
-
 def _report(
     args: argparse.Namespace,
-    judged: dict[str, dict[str, Comparisons]],
-    facts: dict[str, dict[str, str]],
-    sets: dict[str, str],
-    pairs: dict[str, Any],
+    judged: Mapping[str, Mapping[str, Comparisons]],
+    metadata: Mapping[str, Mapping[str, str]],
+    sets: Mapping[str, str],
+    pairs: Mapping[str, AllPairs],
 ) -> Report:
-    from dataclasses import replace
-
-    from tqdm import tqdm
-
-    from arcface_fair.cli._facts import figures_of_runs, run_facts
-    from arcface_fair.evaluation.measures import Protocol
-    from arcface_fair.report import build_report
-
     total = args.resamples * len(judged)
     with tqdm(total=total, desc="intervals", unit="draws", leave=False) as bar:
         report = build_report(
@@ -146,20 +124,17 @@ def _report(
             level=args.level,
             seed=args.seed,
             facts=run_facts(sets),
-            model_facts=facts,
+            model_facts=metadata,
             figures=figures_of_runs(args.models),
             on_resamples=bar.update,
         )
-    warned = tuple(f"{text}." for known in facts.values() if (text := known.get("warning")))
+    warned = tuple(f"{text}." for known in metadata.values() if (text := known.get("warning")))
     models = tuple(replace(m, all_pairs=pairs.get(m.name)) for m in report.models)
     return replace(report, models=models, words=(*report.words, *warned))
 
 
 def _tell(report: Report) -> None:
     """The tables of accuracy and TPR, the figures at one threshold, and what must be said."""
-    from arcface_fair.cli._text import at_one_threshold, intervals
-    from arcface_fair.evaluation import group_table, side_by_side
-
     fpr = report.protocol.fprs[0]
     tables = {
         model.name: group_table({n: (g.distances, g.same) for n, g in model.groups.items()}, fpr)
@@ -172,54 +147,6 @@ def _tell(report: Report) -> None:
 
 
 def _write(report: Report, args: argparse.Namespace) -> None:
-    from arcface_fair.report import write_csv, write_html, write_json
-
     for path, write in ((args.html, write_html), (args.json, write_json), (args.csv, write_csv)):
         if path:
             print(f"wrote {write(report, path)}")
-
-
-def _pairs_text(name: str, found: Any) -> str:
-    from arcface_fair.cli._text import all_pairs_text
-
-    return all_pairs_text(name, found)
-
-
-def bins_of_run(model: Path) -> list[Path]:
-    """The verification sets that the config of a model's run names."""
-    from arcface_fair.export import find_model
-
-    config = {} if model.suffix == ".onnx" else find_model(model).config
-    names = config.get("val_targets")
-    if not names or "rec" not in config:
-        raise UserError(
-            f"no --bins were given, and {model} has no config.json with val_targets beside it; "
-            "give one verification .bin per group"
-        )
-    return [Path(config["rec"]) / f"{name}.bin" for name in names]
-
-
-def read_sets(bins: Iterable[Path]) -> Sets:
-    """Decoded images and same-or-not by group. Raises UserError for two sets of one name."""
-    from arcface_fair.data.sets.bins import decode_bin
-
-    found = read_verification_sets(bins)
-    return {n: (decode_bin(each.images, str(each.path)), each.same) for n, each in found.items()}
-
-
-def judge(embed: Embed, sets: Sets, name: str) -> FairnessTable:
-    """The table of one model without intervals, with a progress bar over all images."""
-    from tqdm import tqdm
-
-    from arcface_fair.evaluation import group_table, squared_distances
-
-    total = sum(len(images) for images, _ in sets.values())
-    pairs = {}
-    with tqdm(total=total, desc=name, unit="img", leave=False) as bar:
-        for group, (images, same) in sets.items():
-            embeddings = embed(images, bar.update)
-            try:
-                pairs[group] = squared_distances(embeddings[0::2], embeddings[1::2]), same
-            except UserError as error:
-                raise UserError(f"{name}, group {group!r}: {error}") from error
-    return group_table(pairs)

@@ -127,8 +127,8 @@ def _finish(pack: Pack, args: argparse.Namespace) -> None:
 
 
 def _sets(args: argparse.Namespace) -> Any:
-    from arcface_fair.cli.evaluate import bins_of_run, read_sets
     from arcface_fair.export.variants import VARIANTS
+    from arcface_fair.judge.inputs import bins_of_run, read_sets
 
     for kind in args.variant:
         if kind not in VARIANTS:
@@ -144,13 +144,13 @@ def _variant(
     kind: str, reference: Path, backbone: nn.Module, opset: int, std: float, sets: Any
 ) -> None:
     """Writes one side file, measures what it loses, and keeps the figures in it."""
-    from arcface_fair.cli.compare import compare_sets
     from arcface_fair.export.onnx_file import add_facts
     from arcface_fair.export.runtime import OnnxEmbedder
     from arcface_fair.export.variants import VARIANTS, export_variant
+    from arcface_fair.judge.protocols import agreement_by_group
 
     path = export_variant(kind, reference, backbone, opset=opset, train_std=std)
-    rows = compare_sets(OnnxEmbedder(reference), OnnxEmbedder(path), sets)
+    rows = agreement_by_group(OnnxEmbedder(reference), OnnxEmbedder(path), sets)
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB; {VARIANTS[kind]})")
     loss = []
     for row in rows:

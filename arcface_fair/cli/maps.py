@@ -34,9 +34,10 @@ def run(args: argparse.Namespace) -> None:
     """Prints each group's area and writes maps.npz and maps.png."""
     from tqdm import tqdm
 
-    from arcface_fair.attention.per_group import attention_maps, group_map, load_head, write_maps
-    from arcface_fair.cli.evaluate import choose_device
     from arcface_fair.export import find_model, load_backbone
+    from arcface_fair.figures.maps import attention_maps, group_map, write_maps
+    from arcface_fair.judge.inputs import choose_device
+    from arcface_fair.run.centres import load_head
 
     if args.images < 1:
         raise UserError(f"--images is {args.images}; it must be at least 1, 200 is usual")
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _from_bins(args: argparse.Namespace) -> dict[str, NDArray[np.uint8]]:
-    from arcface_fair.cli.evaluate import read_sets
+    from arcface_fair.judge.inputs import read_sets
 
     return {name: images[: args.images] for name, (images, _) in read_sets(args.bins).items()}
 

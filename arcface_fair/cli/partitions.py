@@ -64,11 +64,11 @@ def run(args: argparse.Namespace) -> None:
 
 def compositions(found: PartitionedRun, folder: Path) -> list[Path]:
     """Figures 7 and 1a of the paper, what follows what, and the numbers; prints the latter."""
-    from arcface_fair.figures.composition import summarise
-    from arcface_fair.figures.composition_figures import (
+    from arcface_fair.figures.composition import (
         draw_composition,
         draw_follows,
         draw_shares,
+        summarise,
     )
     from arcface_fair.files import atomic_files
 
@@ -110,7 +110,7 @@ def stage_in_words(number: str, stage: dict[str, Any]) -> str:
 
 def faces(found: PartitionedRun, folder: Path, seed: int) -> list[Path]:
     """People of every subset, one picture per stage."""
-    from arcface_fair.figures.faces import draw_faces
+    from arcface_fair.figures.pictures import draw_faces
 
     return [
         draw_faces(found, stage, folder / f"faces_stage_{stage.number}.png", seed=seed)
@@ -142,8 +142,8 @@ def networks(
     """What needs the network: the plane of features and the Grad-CAM averages."""
     import numpy as np
 
-    from arcface_fair.cli.evaluate import choose_device
-    from arcface_fair.figures.models import moments
+    from arcface_fair.figures.run import moments
+    from arcface_fair.judge.inputs import choose_device
 
     device = choose_device(args.device)
     images = np.stack([found.dataset.read(int(position)) for position in positions])
@@ -164,8 +164,8 @@ def plane(
     import numpy as np
     from tqdm import tqdm
 
-    from arcface_fair.figures.models import backbone_of
-    from arcface_fair.figures.plane import draw_plane, to_plane
+    from arcface_fair.figures.pictures import draw_plane, to_plane
+    from arcface_fair.figures.run import backbone_of
     from arcface_fair.files import atomic_files
     from arcface_fair.run.embed import embed_bin
 

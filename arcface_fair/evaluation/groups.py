@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcface_fair.errors import UserError
+from arcface_fair.evaluation.text import text_table
 from arcface_fair.evaluation.verification import (
     Floats,
     ten_fold_of_distances,
@@ -178,19 +179,12 @@ def _tpr_cells(table: FairnessTable) -> list[float]:
 
 
 def _block(head: list[str], rows: Mapping[str, list[float]]) -> str:
-    lines = [head, *([name, *(_cell(v) for v in cells)] for name, cells in rows.items())]
+    lines = [[name, *(_cell(v) for v in cells)] for name, cells in rows.items()]
     if len(rows) == 2:
         first, second = rows.values()
         changes = (b - a for a, b in zip(first, second, strict=True))
         lines.append(["difference", *(_cell(change, signed=True) for change in changes)])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            [line[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        )
-        for line in lines
-    )
+    return text_table(head, lines)
 
 
 def _cell(value: float, signed: bool = False) -> str:

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from arcface_fair.attention.gradcam import grad_cam, second_image_directions
+from arcface_fair.data.training.dataset import to_input
 from arcface_fair.evaluation.figures import pyplot
-from arcface_fair.figures.models import Moment, backbone_of, centres_of
-from arcface_fair.run.embed import embed_bin
+from arcface_fair.figures.run import Moment, backbone_of
+from arcface_fair.run.centres import class_centres
+from arcface_fair.run.embed import embed_bin, evaluating
 
 # In the template to which faces are aligned: eyes at height 52, mouth at 92 of 112 pixels.
 _INNER_FACE = {"centre": (56.0, 71.0), "half_axes": (29.0, 37.0)}
@@ -55,6 +58,30 @@ def outside_share(maps: np.ndarray) -> np.ndarray:
     return np.where(mass > 0, part / np.where(mass > 0, mass, 1), np.nan)
 
 
+def grad_cam_of_images(
+    backbone: nn.Module,
+    images: np.ndarray,
+    directions: Tensor,
+    *,
+    batch_size: int = 64,
+    on_images: Callable[[int], object] = lambda count: None,
+) -> np.ndarray:
+    """`grad_cam` of uint8 RGB images [N, H, W, 3] in batches, in eval mode: float32 [N, H, W].
+
+    The modes of the network's parts are restored.
+    """
+    device = next(backbone.parameters()).device
+    maps = []
+    with evaluating(backbone):
+        for start in range(0, len(images), batch_size):
+            part = np.ascontiguousarray(images[start : start + batch_size].transpose(0, 3, 1, 2))
+            targets = directions[start : start + batch_size].to(device)
+            inputs = to_input(torch.from_numpy(part).to(device))
+            maps.append(grad_cam(backbone, inputs, targets).cpu().numpy())
+            on_images(len(part))
+    return np.concatenate(maps)
+
+
 def group_maps(
     folder: Path,
     moments: list[Moment],
@@ -71,7 +98,7 @@ def group_maps(
     averages, outside, targets = [], [], []
     for moment in moments:
         backbone = backbone_of(folder, moment).to(device)
-        centres = centres_of(folder, moment, world_size)
+        centres = class_centres(folder, world_size, None if moment.last else moment.epoch)
         if centres is None:
             embeddings = embed_bin(backbone, images, device, flip=False)
             directions = torch.from_numpy(second_image_directions(embeddings, identities))
@@ -79,7 +106,7 @@ def group_maps(
         else:
             directions = centres[torch.from_numpy(identities)]
             targets.append("own centre")
-        maps = grad_cam(backbone, images, directions, on_images=on_images)
+        maps = grad_cam_of_images(backbone, images, directions, on_images=on_images)
         shares = outside_share(maps)
         members = [groups == code for code in range(len(names))]
         averages.append(np.stack([maps[m].mean(0) for m in members]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reads what a run left behind: its partitions, its record, its group tables.
+"""Reads what a run left behind: partitions, record, group tables, and the networks it kept.
 
 N images, C identities.
 """
@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from arcface_fair.data.groups import Attribute, GroupTable
 from arcface_fair.data.training.dataset import FaceDataset, open_dataset
 from arcface_fair.errors import UserError
+from arcface_fair.run.weights import find_model, load_backbone
 
 _STAGE_FILE = re.compile(r"stage_(\d+)\.tsv")
 
@@ -166,3 +169,41 @@ def _first_file(configured: str | None, beside: Path) -> Path | None:
     if configured is not None:
         return Path(configured)
     return beside if beside.is_file() else None
+
+
+_KEPT = re.compile(r"model_epoch_(\d+)\.pt")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One network of the run. ``epoch``: the last one that it was trained for, from 0."""
+
+    epoch: int
+    weights: Path
+    last: bool
+
+    @property
+    def name(self) -> str:
+        """What figures call it."""
+        return f"after epoch {self.epoch}" + (" (last)" if self.last else "")
+
+
+def moments(folder: Path, num_epochs: int, most: int = 5) -> Iterator[Moment]:
+    """The kept networks in order, at most ``most`` evenly spread, and the last one."""
+    last = Moment(num_epochs - 1, folder / "model.pt", True)
+    found = {
+        int(match[1]): path
+        for path in folder.glob("model_epoch_*.pt")
+        if (match := _KEPT.fullmatch(path.name)) and int(match[1]) < last.epoch
+    }
+    epochs = sorted(found)
+    if len(epochs) > most - 1:
+        steps = torch.linspace(0, len(epochs) - 1, most - 1).round().long().tolist()
+        epochs = [epochs[step] for step in steps]
+    yield from (Moment(epoch, found[epoch], False) for epoch in epochs)
+    yield last
+
+
+def backbone_of(folder: Path, moment: Moment) -> nn.Module:
+    """The network in eval mode, on the CPU."""
+    return load_backbone(replace(find_model(folder), weights=moment.weights))

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""A model and sets of images in, comparisons out."""
+"""A model and sets of images in, comparisons and tables out: `inputs`, then `protocols`."""

@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from arcface_fair.attention.per_group import load_head
+from arcface_fair.run.centres import load_head
 from arcface_fair.synthetic import World
 from studies import job, protocol
 from studies.folder import Folder, read_json, write_json

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate, normalize
 
-from arcface_fair.attention.gradcam import grad_cam, last_map, second_image_directions
+from arcface_fair.attention.gradcam import last_map, second_image_directions
 from arcface_fair.backbones import get_model
 from arcface_fair.data.training.dataset import to_input
 from arcface_fair.errors import UserError
+from arcface_fair.figures.attention import grad_cam_of_images
 
 
 def faces(count=3, side=112):
@@ -33,7 +34,7 @@ def test_maps_equal_the_published_equation(network):
     cam = (gradient.mean((2, 3), keepdim=True) * features).sum(1, keepdim=True).relu()
     cam = interpolate(cam, (112, 112), mode="bilinear", align_corners=False)[:, 0].detach()
     expected = cam / cam.amax((1, 2), keepdim=True).clamp_min(1e-30)
-    found = grad_cam(net, images, directions)
+    found = grad_cam_of_images(net, images, directions)
     assert found.shape == (2, 112, 112)
     np.testing.assert_allclose(found, expected.numpy(), atol=2e-4)
 
@@ -63,7 +64,7 @@ class LooksAtTheTopLeft(nn.Module):
 
 
 def test_a_map_is_bright_where_the_network_looks_and_pooled_maps_do_not_count():
-    maps = grad_cam(LooksAtTheTopLeft(), faces(2), torch.tensor([[1.0, 0.0]] * 2))
+    maps = grad_cam_of_images(LooksAtTheTopLeft(), faces(2), torch.tensor([[1.0, 0.0]] * 2))
     assert maps[:, :40, :40].min() > 0.3
     assert maps[:, 64:, :].max() == 0
     assert maps[:, :, 64:].max() == 0
@@ -71,14 +72,14 @@ def test_a_map_is_bright_where_the_network_looks_and_pooled_maps_do_not_count():
 
 
 def test_what_speaks_against_the_direction_leaves_an_empty_map():
-    maps = grad_cam(LooksAtTheTopLeft(), faces(1), torch.tensor([[-1.0, 0.0]]))
+    maps = grad_cam_of_images(LooksAtTheTopLeft(), faces(1), torch.tensor([[-1.0, 0.0]]))
     assert not maps.any()
 
 
 def test_batches_do_not_matter_and_every_image_is_told():
     net, directions, told = get_model("small", num_features=16), torch.randn(5, 16), []
-    whole = grad_cam(net, faces(5), directions)
-    parts = grad_cam(net, faces(5), directions, batch_size=2, on_images=told.append)
+    whole = grad_cam_of_images(net, faces(5), directions)
+    parts = grad_cam_of_images(net, faces(5), directions, batch_size=2, on_images=told.append)
     np.testing.assert_allclose(parts, whole, atol=1e-5)
     assert told == [2, 2, 1]
 
@@ -86,7 +87,7 @@ def test_batches_do_not_matter_and_every_image_is_told():
 def test_the_network_is_left_as_it_was():
     net = get_model("small", num_features=16).train()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    grad_cam(net, faces(2), torch.randn(2, 16))
+    grad_cam_of_images(net, faces(2), torch.randn(2, 16))
     assert net.training
     assert all(parameter.grad is None for parameter in net.parameters())
     assert not any(part._forward_hooks for part in net.modules())
@@ -95,16 +96,16 @@ def test_the_network_is_left_as_it_was():
 
 def test_frozen_networks_have_maps_too():
     net = get_model("small", num_features=16)
-    expected = grad_cam(net, faces(2), torch.ones(2, 16))
+    expected = grad_cam_of_images(net, faces(2), torch.ones(2, 16))
     for parameter in net.parameters():
         parameter.requires_grad_(False)
-    np.testing.assert_array_equal(grad_cam(net, faces(2), torch.ones(2, 16)), expected)
+    np.testing.assert_array_equal(grad_cam_of_images(net, faces(2), torch.ones(2, 16)), expected)
 
 
 def test_a_network_without_places_is_refused():
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 112 * 112, 4))
     with pytest.raises(UserError, match="Sequential has no feature map with places, expected a"):
-        grad_cam(net, faces(1), torch.ones(1, 4))
+        grad_cam_of_images(net, faces(1), torch.ones(1, 4))
 
 
 def test_hooks_are_released_after_an_error():

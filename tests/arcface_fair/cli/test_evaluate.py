@@ -12,10 +12,11 @@ import torch
 
 from arcface_fair.backbones import get_model
 from arcface_fair.cli import main
-from arcface_fair.cli.evaluate import judge, read_sets
 from arcface_fair.data.sets.bins import write_bin
 from arcface_fair.evaluation import raw_pixels
 from arcface_fair.export import export_onnx
+from arcface_fair.judge.inputs import read_sets
+from arcface_fair.judge.protocols import judge_sets
 from tests.small_data import write_small_record
 
 ORL = Path(__file__).parents[3] / "../shared/data/orl/orl.bin"
@@ -146,7 +147,7 @@ def test_a_record_without_a_group_table_is_judged_as_a_whole(run, tmp_path, caps
 @pytest.mark.skipif(not ORL.is_file(), reason=f"{ORL} with the ORL photographs is not here")
 def test_real_photographs_get_figures_with_intervals():
     sets = read_sets([ORL])
-    table = judge(lambda images, told: raw_pixels(images), sets, "pixels")
+    table = judge_sets(lambda images, told: raw_pixels(images), sets, "pixels")
     assert [row.name for row in table.rows] == ["orl"]
     assert 0.6 < table.mean < 0.95  # AT&T / ORL: pixels alone tell some of ten people apart
 

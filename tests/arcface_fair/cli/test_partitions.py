@@ -12,7 +12,7 @@ from arcface_fair.cli import main
 from arcface_fair.cli.partitions import spread_positions, stage_in_words
 from arcface_fair.data.groups import Attribute, GroupTable
 from arcface_fair.errors import UserError
-from arcface_fair.figures import open_run, plane
+from arcface_fair.figures import open_run, pictures
 from arcface_fair.hosts.embedded import train
 from tests.small_data import small_run, write_small_record
 
@@ -35,7 +35,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def run(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(plane, "_umap", lambda: None)  # its import alone takes ten seconds
+    monkeypatch.setattr(pictures, "_umap", lambda: None)  # its import alone takes ten seconds
     return shutil.copytree(made, tmp_path / "run")
 
 

@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from arcface_fair.attention.gradcam import grad_cam
 from arcface_fair.figures import attention
-from arcface_fair.figures.attention import draw_group_maps, group_maps, inner_face, outside_share
-from arcface_fair.figures.models import backbone_of, centres_of, moments
+from arcface_fair.figures.attention import (
+    draw_group_maps,
+    grad_cam_of_images,
+    group_maps,
+    inner_face,
+    outside_share,
+)
+from arcface_fair.figures.run import backbone_of, moments
+from arcface_fair.run.centres import class_centres
 
 
 def test_the_inner_face_holds_eyes_and_mouth_of_the_template_at_any_size():
@@ -40,13 +46,13 @@ def test_averages_are_those_of_the_groups_images(partitioned_run, material):
     assert found.maps.shape == (3, 2, 112, 112)
     assert (found.targets, found.images) == (["own centre"] * 3, [4, 2])
     backbone, centres = (f(partitioned_run, kept[1]) for f in (backbone_of, last_centres))
-    maps = grad_cam(backbone, images, centres[torch.from_numpy(identities)])
+    maps = grad_cam_of_images(backbone, images, centres[torch.from_numpy(identities)])
     np.testing.assert_allclose(found.maps[1, 1], maps[4:].mean(0), atol=1e-6)
     np.testing.assert_allclose(found.outside[1, 0], np.nanmean(outside_share(maps[:4])), atol=1e-6)
 
 
 def last_centres(folder, moment):
-    return centres_of(folder, moment, 1)
+    return class_centres(folder, 1, moment.epoch)
 
 
 def test_without_class_centres_the_second_image_is_the_target(own_run, material):
@@ -73,7 +79,9 @@ def test_the_figure_has_a_row_per_network_and_a_column_per_group(
 
 def test_a_group_whose_maps_are_all_empty_has_no_share(monkeypatch, partitioned_run, material):
     images, identities, groups = material
-    monkeypatch.setattr(attention, "grad_cam", lambda *_, **__: np.zeros((6, 112, 112), np.float32))
+    monkeypatch.setattr(
+        attention, "grad_cam_of_images", lambda *_, **__: np.zeros((6, 112, 112), np.float32)
+    )
     last = list(moments(partitioned_run, 3))[-1:]
     found = group_maps(partitioned_run, last, 1, images, identities, groups, ["x", "y"])
     assert np.isnan(found.outside).all()

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""A run's folder is read as it is, or refused with what is missing."""
+"""Runs are read from their files; what does not fit ends in one sentence."""
 
 import json
 
 import pytest
+import torch
 
 from arcface_fair.data.groups import GroupTable
 from arcface_fair.errors import UserError
 from arcface_fair.figures import open_run
+from arcface_fair.figures.run import backbone_of, moments
+from arcface_fair.run.centres import class_centres
+from arcface_fair.run.checkpoint import keep_model, kept_centres_path
 
 
 def test_stages_tables_and_record_of_a_run_are_found(partitioned_run):
@@ -71,3 +75,38 @@ def test_a_confidence_that_is_no_percentage_is_refused(own_run):
     path.write_text(path.read_text().replace("100.00%", "sure", 1))
     with pytest.raises(UserError, match=r"stage_1.tsv has a confidence that is no percentage"):
         open_run(own_run)
+
+
+def test_a_run_keeps_the_networks_it_was_asked_to(partitioned_run):
+    found = list(moments(partitioned_run, 3))
+    assert [(m.epoch, m.last) for m in found] == [(0, False), (1, False), (2, True)]
+    assert [m.name for m in found] == ["after epoch 0", "after epoch 1", "after epoch 2 (last)"]
+    first, last = found[0], found[-1]
+    weights = [backbone_of(partitioned_run, m).fc.weight for m in (first, last)]
+    assert not torch.equal(*weights)
+    centres = [class_centres(partitioned_run, 1, epoch) for epoch in (0, None)]
+    assert [tuple(c.shape) for c in centres] == [(8, 16)] * 2
+    assert not torch.equal(*centres)
+    # The last epoch's kept network is the last network.
+    kept = torch.load(partitioned_run / "model_epoch_2.pt", weights_only=True)
+    assert torch.equal(kept["fc.weight"], weights[1])
+
+
+def test_of_many_networks_a_few_evenly_spread_remain(tmp_path):
+    for epoch in range(20):
+        keep_model(tmp_path, epoch, {}, torch.ones(1))
+    assert [m.epoch for m in moments(tmp_path, 20)] == [0, 6, 12, 18, 19]
+
+
+def test_class_centres_of_all_ranks_are_joined_in_order_or_missing(own_run):
+    assert class_centres(own_run, 2, 0) is None
+    path = kept_centres_path(own_run, 0, 1)
+    torch.save({"weight": torch.full((2, 16), 5.0)}, path)
+    joined = class_centres(own_run, 2, 0)
+    assert joined.shape == (10, 16)
+    assert (joined[8:] == 5).all()
+    (own_run / "checkpoint_gpu_0.pt").unlink()
+    assert class_centres(own_run, 1) is None
+    path.write_bytes(b"no tensors")
+    with pytest.raises(UserError, match=r"centres_epoch_0_gpu_1.pt cannot be read as class centr"):
+        class_centres(own_run, 2, 0)

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from arcface_fair.attention.gradient_maps import attend, plain_margin
-from arcface_fair.attention.per_group import attention_maps, group_map, load_head, write_maps
 from arcface_fair.cli import main
 from arcface_fair.data.groups import GroupTable
 from arcface_fair.errors import UserError
 from arcface_fair.export import load_backbone
+from arcface_fair.figures.maps import attention_maps, group_map, write_maps
 from arcface_fair.hosts.embedded import train
+from arcface_fair.run.centres import load_head
 from tests.small_data import small_run, write_small_record
 
 

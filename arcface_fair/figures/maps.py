@@ -7,10 +7,10 @@ image alone; before averaging each is divided by its mean (GABN, figures 1, 5 an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -20,10 +20,11 @@ from torch import nn
 
 from arcface_fair.attention.gradient_maps import attend, half_mass_area, plain_margin, relative_maps
 from arcface_fair.data.training.dataset import to_input
-from arcface_fair.errors import UserError
 from arcface_fair.files import atomic_files
-from arcface_fair.head import CombinedMargin, PartialFC
-from arcface_fair.run.checkpoint import checkpoint_path, read_state
+from arcface_fair.run.embed import evaluating
+
+if TYPE_CHECKING:
+    from arcface_fair.head import PartialFC
 
 
 @dataclass(frozen=True)
@@ -35,32 +36,6 @@ class GroupMap:
     average: NDArray[np.float32]  # [H, W], mean 1
     area: float  # share of pixels that hold half of an image's map, mean over images, 0..1
     face: NDArray[np.uint8]  # [H, W, 3] the average image, RGB
-
-
-def load_head(folder: str | Path, config: Mapping[str, Any]) -> PartialFC:
-    """The classifier of a run from the checkpoints of all its ranks, whole, on the CPU.
-
-    Raises UserError where ranks' files are missing: maps need every class.
-    """
-    folder = Path(folder)
-    ranks = int(config.get("world_size", 1))
-    missing = [r for r in range(ranks) if not checkpoint_path(folder, r).is_file()]
-    if missing:
-        raise UserError(
-            f"{checkpoint_path(folder, missing[0])} does not exist, expected the checkpoints of "
-            f"{ranks} rank(s) with the class centres; train with save_all_states = True"
-        )
-    parts = [
-        read_state(checkpoint_path(folder, rank))["state_dict_softmax_fc"]["weight"]
-        for rank in range(ranks)
-    ]
-    weight = torch.cat(parts).float()
-    margin = CombinedMargin(
-        float(config.get("margin_scale", 64.0)), *config.get("margin_list", (1.0, 0.5, 0.0))
-    )
-    head = PartialFC(margin, weight.shape[1], len(weight))
-    head.load_state_dict({"weight": weight})
-    return head
 
 
 def attention_maps(
@@ -77,10 +52,8 @@ def attention_maps(
     modes are restored.
     """
     device = next(backbone.parameters()).device
-    modes = [(part, part.training) for part in backbone.modules()]
-    backbone.eval()
     maps = []
-    try:
+    with evaluating(backbone):
         for start in range(0, len(images), batch_size):
             batch = torch.from_numpy(np.ascontiguousarray(images[start : start + batch_size]))
             inputs = to_input(batch.permute(0, 3, 1, 2).to(device)).contiguous()
@@ -88,9 +61,6 @@ def attention_maps(
             margin = plain_margin(head.margin_softmax)
             maps.append(attend(backbone, head, inputs, labels, margin=margin).maps.cpu().numpy())
             on_images(len(batch))
-    finally:
-        for part, training in modes:
-            part.training = training
     return np.concatenate(maps)
 
 
