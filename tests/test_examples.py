@@ -18,6 +18,7 @@ import arcface_fair
 from arcface_fair.cli._facts import figures_of_runs
 from arcface_fair.errors import UserError
 from arcface_fair.hosts.embedded import train
+from arcface_fair.run.reshard import cut
 from tests.ranks import RankError
 from tests.recorder import read_losses
 from tests.small_data import small_run, write_small_record
@@ -117,6 +118,8 @@ def test_adaface_goes_on_bit_for_bit_with_its_running_averages(
             assert torch.equal(one["margin"]["state"][part], other["margin"]["state"][part])
         weights = [state["state_dict_softmax_fc"]["weight"] for state in (one, other)]
         assert torch.equal(*weights)
+    parts = [kept(tmp_path / "broken", rank) for rank in range(world_size)]
+    assert cut(parts, 0, 3)["margin"] == parts[0]["margin"]  # another number of processes goes on
 
 
 def test_adaface_has_the_losses_of_its_formula(record, tmp_path):
