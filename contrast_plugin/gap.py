@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from arcface_fair.plugin.partition import NOT_ASSIGNED
+
 _RIVALS = 5
 _IMAGES = 8  # of one identity, at most
 _ROWS = 4096  # of the similarity matrix at a time
@@ -47,7 +49,7 @@ def gap_positions(
     more, every subset gives about as many identities. Sorted.
     """
     images = np.bincount(identities, minlength=len(subset_of_class))
-    usable = np.flatnonzero((images > 1) & (subset_of_class != 255))
+    usable = np.flatnonzero((images > 1) & (subset_of_class != NOT_ASSIGNED))
     if len(usable) > most:
         subsets = np.unique(subset_of_class[usable])
         chosen = [
@@ -94,7 +96,7 @@ def subset_gaps(embeddings: Tensor, labels: Tensor, subset_of_class: np.ndarray)
     counts = np.bincount(place)
     means = np.bincount(place, values[there]) / counts
     subset = subset_of_class[classes]
-    subsets = int(subset_of_class[subset_of_class != 255].max(initial=0)) + 1
+    subsets = int(subset_of_class[subset_of_class != NOT_ASSIGNED].max(initial=0)) + 1
     mean, error = [math.nan] * subsets, [math.nan] * subsets
     for k in range(subsets):
         inside = subset == k

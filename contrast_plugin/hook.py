@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """When the map is drawn, what it does to the images of every later step, and what is told.
 
-B rows on this rank, H W height and width.
+B rows on this rank, H W height and width. Every rank draws for the whole batch and keeps its rows,
+so that all draws differ between ranks and repeat in a resumed run.
 """
 
 from __future__ import annotations
@@ -17,21 +18,13 @@ from arcface_fair import dist
 from arcface_fair.attention.gradient_maps import rolled
 from arcface_fair.errors import UserError
 from arcface_fair.plugin.context import BatchStep
+from arcface_fair.plugin.partition import NOT_ASSIGNED, PARTITION, Partition, digest_of
 from arcface_fair.plugin.parts import Hook
 from arcface_fair.plugin.session import Session
 from contrast_plugin.config import SESSION, ContrastSettings
-from contrast_plugin.found import Contrast, near_the_gate
+from contrast_plugin.estimate import Contrast, find_contrast, near_the_gate
 from contrast_plugin.picture import write_contrast
-from contrast_plugin.replace import other_rows, own_uniforms, rows_among, whole
-from contrast_plugin.source import (
-    PARTITION,
-    Subsets,
-    check_publisher,
-    digest_of,
-    published_subsets,
-    written_subsets,
-)
-from contrast_plugin.stage import find_contrast
+from contrast_plugin.source import check_publisher, published_subsets, written_subsets
 
 LOGGER = logging.getLogger("arcface_fair.contrast")
 
@@ -44,7 +37,7 @@ class ContrastErasing(Hook):
         self.seed = session.run.seed if settings.seed is None else settings.seed
         self.epoch = settings.first_epoch(session.run.num_epochs)
         self.found: Contrast | None = None
-        self._written: Subsets | None = None  # the table or file, as it was before training
+        self._written: Partition | None = None  # the table or file, as it was before training
         self._newest: str | None = None  # digest of the newest partition when last looked at
         self._resumed = False
         self._steps = torch.zeros(2, device=session.run.device)  # without reference rows, all
@@ -108,7 +101,7 @@ class ContrastErasing(Hook):
             mask = rolled(found.mask, whole(uniforms[:, 1], tall), whole(uniforms[:, 2], wide))
         mask = mask & easy[:, None, None]
         self.session.log("contrast/erased_share", mask.float().mean())
-        filler = self._filler(step.images, (subset != 255) & ~easy, uniforms[:, 0])
+        filler = self._filler(step.images, (subset != NOT_ASSIGNED) & ~easy, uniforms[:, 0])
         return torch.where(mask[:, None], filler, step.images)
 
     def _filler(self, images: Tensor, reference: Tensor, uniforms: Tensor) -> Tensor:
@@ -209,3 +202,33 @@ def old_state(states: Mapping[str, Any]) -> dict[str, Any] | None:
             "as that, and the next checkpoint is written so"
         )
     return own
+
+
+def own_uniforms(batch: int, columns: int, generator: torch.Generator) -> Tensor:
+    """Uniform numbers [B, columns] in 0..1 of this rank's rows, float64."""
+    drawn = torch.rand(batch * dist.world_size(), columns, generator=generator, dtype=torch.float64)
+    return drawn[dist.rank() * batch : (dist.rank() + 1) * batch]
+
+
+def whole(uniforms: Tensor, count: int) -> Tensor:
+    """Whole numbers 0..count-1 from uniforms of any shape."""
+    return (uniforms * count).long().clamp(max=count - 1)
+
+
+def other_rows(uniforms: Tensor) -> Tensor:
+    """For every row another row of the batch, int64 [B], from uniforms [B]; itself if alone."""
+    count = len(uniforms)
+    steps = 1 + (uniforms * (count - 1)).long().clamp(max=max(count - 2, 0))
+    return (torch.arange(count, device=uniforms.device) + steps) % count
+
+
+def rows_among(chosen: Tensor, uniforms: Tensor) -> Tensor:
+    """For every row one of the rows where ``chosen`` [B] holds; without any, another row.
+
+    The device is not waited for.
+    """
+    first = torch.argsort((~chosen).int(), stable=True)
+    count = chosen.sum()
+    place = (uniforms * count).long().clamp(min=0)
+    place = torch.minimum(place, (count - 1).clamp(min=0))
+    return torch.where(count > 0, first[place], other_rows(uniforms))

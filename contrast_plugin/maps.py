@@ -30,6 +30,7 @@ from arcface_fair.attention.gradient_maps import (
     relative_maps,
 )
 from arcface_fair.head import PartialFC
+from arcface_fair.plugin.partition import NOT_ASSIGNED
 
 _SURROUNDINGS = 31  # side of the box that local contrast is against, pixels
 _SMALLEST = 1e-6  # of a map with mean 1; where a network cannot look at all, its logarithm exists
@@ -73,7 +74,7 @@ def map_positions(
     subset = subset_of_class[identities]
     chosen = [
         rng.permutation(np.flatnonzero(subset == k))[:count]
-        for k in np.unique(subset[subset != 255])
+        for k in np.unique(subset[subset != NOT_ASSIGNED])
     ]
     return np.sort(np.concatenate(chosen))
 

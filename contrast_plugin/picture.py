@@ -15,7 +15,7 @@ from arcface_fair import dist
 from arcface_fair.errors import UserError
 from arcface_fair.files import atomic_files
 from arcface_fair.plugin.session import Session
-from contrast_plugin.found import Contrast
+from contrast_plugin.estimate import Contrast
 from contrast_plugin.maps import SubsetMaps
 
 _ZOOM, _LINE, _PAD = 2, 20, 6

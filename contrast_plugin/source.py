@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The partition that is contrasted: from another plugin, the group table, or a file.
 
-C identities, K subsets; 255 marks an identity of no subset.
+C identities, K subsets.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,42 +13,14 @@ import numpy as np
 
 from arcface_fair.data.groups import Attribute, GroupTable
 from arcface_fair.errors import UserError
+from arcface_fair.plugin.partition import MAX_SUBSETS, NOT_ASSIGNED, PARTITION, STAGES, Partition
 from contrast_plugin.config import SESSION, TABLE, ContrastSettings
 
 if TYPE_CHECKING:
     from arcface_fair.plugin.session import Session
 
-# What another plugin leaves in ``session.shared``: the newest partition, uint8 [C], and ahead of
-# time its own name with the epochs before which it makes one.
-PARTITION, STAGES = "identity_partition", "identity_partition_stages"
-NONE = 255
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
-
-@dataclass(frozen=True)
-class Subsets:
-    """Which subset each identity is in, uint8 [C], and the subsets' names."""
-
-    of_class: np.ndarray
-    names: tuple[str, ...]
-
-    @property
-    def digest(self) -> str:
-        """Changes with any identity's subset."""
-        return digest_of(self.of_class)
-
-    def images(self, identities: np.ndarray) -> np.ndarray:
-        """Images in each subset, int64 [K], from the identity of every image."""
-        subset = self.of_class[identities]
-        return np.bincount(subset[subset != NONE], minlength=len(self.names))
-
-
-def digest_of(partition: np.ndarray) -> str:
-    """A fingerprint of a partition."""
-    return hashlib.sha256(np.ascontiguousarray(partition, np.uint8).tobytes()).hexdigest()
-
-
-def written_subsets(settings: ContrastSettings, session: Session) -> Subsets | None:
+def written_subsets(settings: ContrastSettings, session: Session) -> Partition | None:
     """The partition that the user named, checked; None where another plugin publishes it.
 
     Raises UserError for a table that is missing, fewer than two subsets, and a subset with fewer
@@ -59,13 +29,13 @@ def written_subsets(settings: ContrastSettings, session: Session) -> Subsets | N
     if settings.partition == SESSION:
         return None
     column, where = _column(settings, session)
-    if len(column.names) > NONE:
+    if len(column.names) > MAX_SUBSETS:
         raise UserError(
-            f"{where} has {len(column.names)} different words, expected at most {NONE} subsets; "
-            "name a column that groups identities"
+            f"{where} has {len(column.names)} different words, expected at most {MAX_SUBSETS} "
+            "subsets; name a column that groups identities"
         )
-    subset = np.where(column.codes >= 0, column.codes, NONE).astype(np.uint8)
-    found = Subsets(subset, column.names)
+    subset = np.where(column.codes >= 0, column.codes, NOT_ASSIGNED).astype(np.uint8)
+    found = Partition.of_subset(subset, names=column.names)
     images = found.images(session.run.dataset.identities)
     if (images > 0).sum() < 2:
         only = next((n for n, count in zip(found.names, images, strict=True) if count), None)
@@ -129,15 +99,6 @@ def check_publisher(session: Session, epoch: int, own_name: str) -> None:
         )
 
 
-def published_subsets(session: Session) -> Subsets:
+def published_subsets(session: Session) -> Partition:
     """The newest partition that a plugin published."""
-    partition = np.asarray(session.shared[PARTITION])
-    known = partition[partition != NONE]
-    count = int(known.max()) + 1 if len(known) else 0
-    return Subsets(partition.copy(), tuple(_name(number) for number in range(count)))
-
-
-def _name(number: int) -> str:
-    """The letters that partition files use: a, b, ..., z, aa."""
-    before, last = divmod(number, 26)
-    return (_name(before - 1) if before else "") + _LETTERS[last]
+    return Partition.of_subset(np.asarray(session.shared[PARTITION]).copy())

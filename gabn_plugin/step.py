@@ -93,7 +93,8 @@ class BalanceStep:
 
     def _look(self, step: BatchStep, margin: Any, active: Active | None) -> Attention | None:
         """The clean pass, if this step needs maps."""
-        training = self.classifier is not None and self._due(step, self.settings.classifier_every)
+        due = is_due(step.global_step, self.settings.classifier_every)
+        training = self.classifier is not None and due
         shifting = self.classifier is not None and self.settings.objective != "term"
         erasing = self.settings.erasing in ("attention", "rolled")
         if not (erasing or training or shifting or self.weight > 0):
@@ -121,7 +122,7 @@ class BalanceStep:
         known = int((all_groups >= 0).sum())
         if known < FEWEST_ROWS and self.weight == 0:
             return None
-        if known >= FEWEST_ROWS and self._due(step, self.settings.classifier_every):
+        if known >= FEWEST_ROWS and is_due(step.global_step, self.settings.classifier_every):
             loss, accuracy = self.classifier.learn(seen.maps, step.groups, all_groups)
             self.session.log("gabn/classifier_loss", loss)
             self.session.log("gabn/classifier_accuracy", accuracy)
@@ -201,10 +202,6 @@ class BalanceStep:
             right = torch.randint(wide, (rows,), generator=generator)[own]
             mask = rolled(mask, down.to(mask.device), right.to(mask.device))
         return erase(step.images, mask, settings.fill)
-
-    @staticmethod
-    def _due(step: BatchStep, every: int) -> bool:
-        return is_due(step.global_step, every)
 
 
 def is_due(global_step: int, every: int) -> bool:

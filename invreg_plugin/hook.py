@@ -4,36 +4,34 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from arcface_fair import dist
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.parts import Hook, Penalty
-from arcface_fair.plugin.session import Session
-from invreg_plugin.assignments import (
+from arcface_fair.plugin.partition import (
+    PARTITION,
     Partition,
     agreement,
     check_subsets,
-    random_partition,
-    shuffled_partition,
-    table_partition,
+    stage_path,
+    subset_name,
 )
+from arcface_fair.plugin.parts import Hook, Penalty
+from arcface_fair.plugin.session import Session
 from invreg_plugin.config import InvRegSettings
 from invreg_plugin.extraction import extract_features
-from invreg_plugin.partition import PartitionSettings, learn_partition
+from invreg_plugin.learning import LearnedPartition, learn_partition
 from invreg_plugin.penalty import subset_means
-from invreg_plugin.progress import stage_bar
 from invreg_plugin.state import Partitions
-from invreg_plugin.tables import subset_name, write_partition_tsv
 
 LOGGER = logging.getLogger("arcface_fair.invreg")
-
-# Published for other plugins in ``session.shared``: the newest partition, uint8 [C], 255 = none;
-# and, from the start, this plugin's name and the epochs before which it makes one.
-SHARED_NAME, SHARED_STAGES = "identity_partition", "identity_partition_stages"
 
 # In the run's folder while a stage lasts, and after one that was interrupted.
 FEATURES = "features.bin"
@@ -52,7 +50,7 @@ class PartitionStages(Hook):
         """Publishes the newest partition that a checkpoint brought."""
         if stages := self.partitions.learned_stages:
             newest = max(stages, key=lambda stage: self.settings.stages[stage])
-            session.shared[SHARED_NAME] = self.partitions.subset[newest].cpu().numpy()
+            session.shared[PARTITION] = self.partitions.subset[newest].cpu().numpy()
 
     def before_epoch(self, session: Session) -> None:
         """Makes every due stage that does not exist; a stage is redone, never skipped."""
@@ -87,13 +85,12 @@ class PartitionStages(Hook):
         partition = self._partition(stage, num_subsets, seed + stage, session)
         self._report(stage, partition, session)
         subset = torch.from_numpy(partition.subset)
-        self.partitions.put(stage, subset, partition.subsets, seed + stage)
-        session.shared[SHARED_NAME] = partition.subset
+        self.partitions.put(stage, subset, len(partition.names), seed + stage)
+        session.shared[PARTITION] = partition.subset
         error = None
         if dist.rank() == 0:
-            path = session.run.work_dir / "partitions" / f"stage_{stage + 1}.tsv"
             try:
-                write_partition_tsv(path, partition)
+                partition.write(stage_path(session.run.work_dir, stage + 1))
             except UserError as found:
                 error = found
         dist.raise_together(error)
@@ -101,18 +98,9 @@ class PartitionStages(Hook):
     def _partition(self, stage: int, num_subsets: int, seed: int, session: Session) -> Partition:
         kind = self.settings.partition_at(stage)
         if kind == "random":
-            return random_partition(session.run.num_classes, num_subsets, seed)
+            return Partition.random(session.run.num_classes, num_subsets, seed)
         if kind == "table":
-            return table_partition(attribute_codes(session, self.settings.attribute))
-        learning = PartitionSettings(
-            subsets=num_subsets,
-            objective=self.settings.objective,
-            projection=self.settings.projection,
-            visits=self.settings.visits,
-            identities_per_batch=self.settings.identities_per_batch,
-            images_per_identity=self.settings.images_per_identity,
-            seed=seed,
-        )
+            return Partition.of_codes(attribute_codes(session, self.settings.attribute))
         path = session.run.work_dir / FEATURES
         LOGGER.info("stage %d: features of %d images", stage + 1, session.run.dataset.num_images)
         with (
@@ -123,7 +111,9 @@ class PartitionStages(Hook):
                 features,
                 session.run.dataset.identities,
                 session.run.num_classes,
-                learning,
+                self.settings,
+                num_subsets=num_subsets,
+                seed=seed,
                 progress=progress,
                 device=session.run.device,
             )
@@ -131,15 +121,16 @@ class PartitionStages(Hook):
         dist.barrier()
         if dist.rank() == 0:
             path.unlink(missing_ok=True)
-        return shuffled_partition(partition, seed) if kind == "shuffled" else partition
+        return partition.shuffled(seed) if kind == "shuffled" else partition
 
     def _report(self, stage: int, partition: Partition, session: Session) -> None:
         """Says how large the subsets are and what the partition agrees with."""
         if dist.rank() != 0:
             return
+        objective = partition.objective if isinstance(partition, LearnedPartition) else math.nan
         LOGGER.info(
             "stage %d: subsets of %s identities, objective %.4f",
-            stage + 1, partition.sizes, partition.objective,
+            stage + 1, partition.sizes, objective,
         )  # fmt: skip
         for earlier in range(stage):
             if self.partitions.learned(earlier):
@@ -165,7 +156,7 @@ def check_stages(settings: InvRegSettings, session: Session) -> None:
     images = np.bincount(session.run.dataset.identities, minlength=session.run.num_classes)
     for stage, kind in enumerate(kinds):
         if kind == "table":
-            table_partition(attribute_codes(session, settings.attribute))
+            Partition.of_codes(attribute_codes(session, settings.attribute))
         else:
             check_subsets(settings.subsets_at(stage), int((images > 0).sum()))
     if {"learned", "shuffled"} & set(kinds) and images.max() < 2:
@@ -187,10 +178,21 @@ def attribute_codes(session: Session, name: str | None) -> np.ndarray:
             "invreg.partition is 'table' but the run has no group table; "
             "set config.groups, or use partition = 'learned'"
         )
-    chosen = name or next(iter(table.attributes))
-    if chosen not in table.attributes:
-        raise UserError(
-            f"invreg.attribute is {chosen!r}, but the group table has the columns "
-            f"{', '.join(table.attributes)}; choose one of them"
-        )
-    return table.attributes[chosen].codes
+    return table[name or next(iter(table.attributes))].codes
+
+
+@contextmanager
+def stage_bar(title: str) -> Iterator[Callable[[int, int, float], None]]:
+    """A bar that rank 0 shows; gives what moves it: (steps done, steps in all, objective)."""
+    bar = tqdm(desc=title, unit="step", disable=dist.rank() != 0, leave=False, dynamic_ncols=True)
+
+    def show(done: int, total: int, objective: float) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done % 20 == 0:
+            bar.set_postfix_str(f"objective {objective:.4f}")
+
+    try:
+        yield show
+    finally:
+        bar.close()

@@ -52,3 +52,11 @@ def small_run(record: Path, output: Path, **changes: Any) -> dict[str, Any]:
         "frequent": 1,
         **changes,
     }
+
+
+def raw_pixels(images, cell=4):
+    """Embeddings [N, H/cell * W/cell * 3] of images [N, H, W, 3]: cells' means, mirrored added."""
+    count, height, width, channels = images.shape
+    cells = images.reshape(count, height // cell, cell, width // cell, cell, channels)
+    means = (cells.mean((2, 4), dtype=np.float32) - 127.5) / 127.5
+    return (means + means[:, :, ::-1]).reshape(count, -1)

@@ -102,7 +102,7 @@ EXPECTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 def parsed(command: str) -> tuple[RunSettings, list[Any]]:
     """What ``arcface-fair train`` makes of the command: the run's settings and its plugins'."""
-    config = config_of(build_parser().parse_args(shlex.split(command)[1:]))
+    config = config_of(build_parser("train").parse_args(shlex.split(command)[1:]))
     modules = load_plugin_modules(config.plugins)
     run, ignored = parse_run(config, {module.NAME for module in modules})
     assert ignored == []

@@ -6,27 +6,24 @@ Scores that are given need nothing else: `Comparisons` holds them, `measure` giv
 """
 
 from arcface_fair.evaluation.all_pairs import AllPairs, all_pairs, intersections
-from arcface_fair.evaluation.bootstrap import Interval, paired_bootstrap
 from arcface_fair.evaluation.comparisons import Comparisons, people_of_pairs
 from arcface_fair.evaluation.groups import FairnessTable, GroupRow, group_table, side_by_side
-from arcface_fair.evaluation.identification import Identification, identify
 from arcface_fair.evaluation.measures import Protocol, measure
-from arcface_fair.evaluation.pixels import raw_pixels
 from arcface_fair.evaluation.resampling import Estimate, Resampled, resample
 from arcface_fair.evaluation.templates import (
+    Identification,
     Templates,
     compare_templates,
+    identify,
     pool_templates,
     tpr_nearest,
 )
 from arcface_fair.evaluation.verification import (
     TenFold,
-    ValidationRate,
     squared_distances,
     ten_fold,
     ten_fold_of_distances,
     tpr_at_fpr,
-    validation_rate,
 )
 
 __all__ = [
@@ -36,22 +33,18 @@ __all__ = [
     "FairnessTable",
     "GroupRow",
     "Identification",
-    "Interval",
     "Protocol",
     "Resampled",
     "Templates",
     "TenFold",
-    "ValidationRate",
     "all_pairs",
     "compare_templates",
     "group_table",
     "identify",
     "intersections",
     "measure",
-    "paired_bootstrap",
     "people_of_pairs",
     "pool_templates",
-    "raw_pixels",
     "resample",
     "side_by_side",
     "squared_distances",
@@ -59,5 +52,4 @@ __all__ = [
     "ten_fold_of_distances",
     "tpr_at_fpr",
     "tpr_nearest",
-    "validation_rate",
 ]

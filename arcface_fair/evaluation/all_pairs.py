@@ -21,10 +21,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from arcface_fair.errors import UserError
-from arcface_fair.evaluation.genuine import genuine_pairs
+from arcface_fair.evaluation.kept_pairs import genuine_pairs
 from arcface_fair.evaluation.scopes import Plan, Scope, rounding_doubt
-from arcface_fair.evaluation.tiles import Floats32, Ints, NumpyProduct, Product, upper_tiles
-from arcface_fair.evaluation.unit_rows import check_images, unit_rows, zero_rows_in_words
+from arcface_fair.evaluation.tiles import (
+    Floats32,
+    Ints,
+    NumpyProduct,
+    Product,
+    check_images,
+    unit_rows,
+    upper_tiles,
+    zero_rows_in_words,
+)
 from arcface_fair.evaluation.verification import Floats
 
 FPRS = (1e-6, 1e-5, 1e-4)
@@ -159,6 +167,6 @@ def _sections(words: NDArray) -> dict[str, tuple[int, int]]:
 
 
 def _on_device(unit: Floats32, device: str) -> Product:
-    from arcface_fair.evaluation.gpu_tiles import TorchProduct
+    from arcface_fair.evaluation.tiles import TorchProduct
 
     return TorchProduct(unit, device)

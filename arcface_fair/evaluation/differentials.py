@@ -17,6 +17,15 @@ from numpy.typing import ArrayLike
 from arcface_fair.evaluation.verification import Floats
 
 
+def skewed_error_ratio(accuracies: ArrayLike) -> Floats:
+    """SER = max_g (1 - accuracy_g) / min_g (1 - accuracy_g); 1 is equal, or no group errs at all.
+
+    GABN (arXiv 2304.02284), section 4.1. Infinite where only some groups have no error.
+    """
+    errors = 1.0 - np.asarray(accuracies, np.float64)
+    return np.where(errors.max(-1) > 0, _ratio(errors.max(-1), errors.min(-1)), 1.0)
+
+
 def max_min_ratio(rates: ArrayLike) -> Floats:
     """max_g r_g / min_g r_g, the differential that NISTIR 8280 (2019) reports; 1 is equal.
 

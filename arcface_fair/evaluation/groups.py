@@ -13,7 +13,7 @@ TPR beside them, and says in words when a mean falls.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcface_fair.errors import UserError
+from arcface_fair.evaluation.differentials import skewed_error_ratio
 from arcface_fair.evaluation.text import text_table
 from arcface_fair.evaluation.verification import (
     Floats,
@@ -89,7 +90,7 @@ class FairnessTable:
     @property
     def ser(self) -> float:
         """Largest over smallest error; infinite if some groups have none, NaN for one group."""
-        return skewed_error_ratio(self.accuracies) if len(self.rows) > 1 else math.nan
+        return float(skewed_error_ratio(self.accuracies)) if len(self.rows) > 1 else math.nan
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON; what is undefined or infinite becomes None."""
@@ -136,14 +137,6 @@ def group_table(groups: Mapping[str, Pairs], fpr: float = FPR) -> FairnessTable:
             GroupRow(name, len(distances), result.accuracy, result.std, tpr, result.correct)
         )
     return FairnessTable(tuple(rows), fpr)
-
-
-def skewed_error_ratio(accuracies: Sequence[float] | Floats) -> float:
-    """SER of accuracies 0..1: largest over smallest error; 1 if no group has any error."""
-    errors = 1.0 - np.asarray(accuracies, np.float64)
-    if errors.min() > 0:
-        return float(errors.max() / errors.min())
-    return math.inf if errors.max() > 0 else 1.0
 
 
 def side_by_side(models: Mapping[str, FairnessTable]) -> str:

@@ -19,11 +19,13 @@ import numpy as np
 from arcface_fair.errors import UserError
 from arcface_fair.evaluation import differentials
 from arcface_fair.evaluation.comparisons import Comparisons
-from arcface_fair.evaluation.verification import Floats
-from arcface_fair.evaluation.weighted import (
+from arcface_fair.evaluation.verification import (
+    Floats,
+    too_few,
     weighted_share,
     weighted_ten_fold,
     weighted_threshold,
+    weighted_tpr,
 )
 
 # What follows from all groups together, and whether more (+1) or less (-1) of it is better.
@@ -84,16 +86,14 @@ def measure(
         weights = {name: np.ones((1, len(group.same))) for name, group in groups.items()}
     found: dict[str, Floats] = {}
     for name, group in groups.items():
-        found[f"accuracy/{name}"] = weighted_ten_fold(group.distances, group.same, weights[name])
+        pairs = group.distances, group.same, weights[name]
+        found[f"accuracy/{name}"] = weighted_ten_fold(*pairs)
         for fpr in protocol.fprs:
-            found[f"tpr@{fpr:g}/{name}"] = _tpr(group, weights[name], fpr)
+            found[f"tpr@{fpr:g}/{name}"] = weighted_tpr(
+                group.distances, group.same, weights[name], fpr
+            )
     found |= _at_one_threshold(groups, protocol, weights)
     return found | _of_accuracy(found, list(groups)) | _of_rates(found, list(groups), protocol)
-
-
-def too_few(impostors: int, rate: float) -> bool:
-    """Whether so few impostor pairs cannot say at which threshold ``rate`` of them passes."""
-    return impostors * rate < 1 - 1e-9
 
 
 def explain_too_few(impostors: int, rate: float) -> str:
@@ -101,14 +101,6 @@ def explain_too_few(impostors: int, rate: float) -> str:
     return (
         f"too few impostors for this FPR: {impostors} pairs, {rate:g} needs at least {1 / rate:.0f}"
     )
-
-
-def _tpr(group: Comparisons, weights: Floats, fpr: float) -> Floats:
-    other = ~group.same
-    if too_few(int(other.sum()), fpr):
-        return np.full(len(weights), np.nan)
-    thresholds = weighted_threshold(group.distances[other], weights[:, other], fpr)
-    return weighted_share(group.distances[group.same], weights[:, group.same], thresholds)
 
 
 def _at_one_threshold(
@@ -132,11 +124,9 @@ def _at_one_threshold(
 
 def _of_accuracy(found: Mapping[str, Floats], names: list[str]) -> dict[str, Floats]:
     accuracies = np.stack([found[f"accuracy/{name}"] for name in names], axis=-1)
-    errors = 1 - accuracies
     several = len(names) > 1
     nothing = np.full(len(accuracies), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ser = np.where(errors.max(-1) > 0, errors.max(-1) / errors.min(-1), 1.0)
+    ser = differentials.skewed_error_ratio(accuracies)
     return {
         "mean accuracy": accuracies.mean(-1),
         "worst accuracy": accuracies.min(-1),

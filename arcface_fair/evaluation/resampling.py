@@ -147,13 +147,16 @@ def clipped(estimate: Estimate, lowest: float, highest: float) -> Estimate:
     return Estimate(estimate.value, low, high)
 
 
+def drawn_weights(count: int, rng: np.random.Generator) -> Floats:
+    """Weights [count] of people, or pairs, of whom as many are drawn with replacement."""
+    times = np.bincount(rng.integers(count, size=count), minlength=count)
+    return np.asarray(1 + STEP * (times - 1.0), np.float64)
+
+
 def people_weights(sides: Ints, same: Bools, rng: np.random.Generator, count: int) -> Floats:
     """Weights [count, P] when people are drawn: w for genuine pairs, w_a w_b for impostors."""
     people = int(sides.max()) + 1
-    drawn = np.stack(
-        [np.bincount(rng.integers(people, size=people), minlength=people) for _ in range(count)]
-    )
-    weights = 1 + STEP * (drawn - 1.0)
+    weights = np.stack([drawn_weights(people, rng) for _ in range(count)])
     return np.where(
         same, weights[:, sides[:, 0]], weights[:, sides[:, 0]] * weights[:, sides[:, 1]]
     )
@@ -164,8 +167,7 @@ def pair_weights(same: Bools, rng: np.random.Generator, count: int) -> Floats:
     other = np.flatnonzero(~same)
     weights = np.ones((count, len(same)))
     for row in weights:
-        times = np.bincount(rng.integers(len(other), size=len(other)), minlength=len(other))
-        row[other] = 1 + STEP * (times - 1.0)
+        row[other] = drawn_weights(len(other), rng)
     return weights
 
 

@@ -5,7 +5,9 @@ The protocol is that of LFW's restricted view as arcface_torch computes it: embe
 flip added are normalised, a pair's distance is the squared Euclidean one (0..4), ten folds in the
 order of the pairs, and each fold is judged at the grid threshold that is best on the other nine.
 
-P pairs, D embedding size, F folds, T thresholds.
+There is one engine, for B weightings of the pairs at once, which is what a bootstrap asks for; the
+plain figures are those of ones. Weights are float64 [B, P], not negative. P pairs, D embedding
+size, F folds, T thresholds.
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ Bools = NDArray[np.bool_]
 
 FOLDS = 10
 ACCURACY_GRID = np.arange(0, 4, 0.01)
-RATE_GRID = np.arange(0, 4, 0.001)
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,6 @@ class TenFold:
     fold_accuracy: Floats
     fold_threshold: Floats
     correct: Bools
-
-
-@dataclass(frozen=True)
-class ValidationRate:
-    """Mean over the folds of the true accept rate `val` and the false accept rate `far`, 0..1."""
-
-    val: float
-    std: float
-    far: float
 
 
 def squared_distances(embeddings_a: ArrayLike, embeddings_b: ArrayLike) -> Floats:
@@ -89,13 +81,8 @@ def ten_fold_of_distances(distances: ArrayLike, same: ArrayLike) -> TenFold:
     """10-fold accuracy of P pairs from their distances [P] (0..4) and bool [P]."""
     distance, is_same = checked_pairs(distances, same)
     fold = fold_of_pair(len(distance))
-    accepted_same, accepted_other = _accepted(distance, is_same, fold, ACCURACY_GRID)
-    others = np.bincount(fold[~is_same], minlength=FOLDS)
-    correct = accepted_same + (others[:, None] - accepted_other)
-    # argmax takes the first of equals, so the smallest of the best thresholds.
-    best = np.argmax(correct.sum(0) - correct, axis=1)
+    (accuracies,), (best,) = fold_accuracies(distance, is_same, np.ones((1, len(distance))))
     thresholds = ACCURACY_GRID[best]
-    accuracies = correct[np.arange(FOLDS), best] / np.bincount(fold, minlength=FOLDS)
     return TenFold(
         accuracy=float(accuracies.mean()),
         std=float(accuracies.std()),
@@ -105,37 +92,15 @@ def ten_fold_of_distances(distances: ArrayLike, same: ArrayLike) -> TenFold:
     )
 
 
-def validation_rate(distances: ArrayLike, same: ArrayLike, far: float = 1e-3) -> ValidationRate:
-    """True accept rate where the other nine folds' false accept rate is `far`.
+def threshold_at(curve: Floats, far: float, grid: Floats) -> float:
+    """Where the rising staircase ``curve`` [T] over ``grid`` [T] passes the rate ``far``.
 
-    arcface_torch interpolates the threshold linearly over the whole curve of false accept rates
-    on a grid of 0.001; the curve is a staircase, and with its repeated values the interpolation
-    is undefined (SciPy >= 1.10 refuses it). Here the threshold lies between the last grid point
-    whose rate is at most `far` and the next one, by linear interpolation between the two; where
-    the curve has no repeated values this is the same number. If even the largest threshold does
-    not reach `far`, nothing is accepted, as there.
+    arcface_torch interpolates the threshold linearly over the whole curve of false accept rates;
+    with its repeated values that is undefined (SciPy >= 1.10 refuses it). Here the threshold lies
+    between the last grid point whose rate is at most ``far`` and the next one, by linear
+    interpolation between the two; without repeated values this is the same number. 0, so that
+    nothing is accepted, if even the largest threshold does not reach ``far``, as there.
     """
-    distance, is_same = checked_pairs(distances, same)
-    fold = fold_of_pair(len(distance))
-    _, accepted = _accepted(distance, is_same, fold, RATE_GRID)
-    others = np.bincount(fold[~is_same], minlength=FOLDS)
-    rates = np.empty((FOLDS, 2))
-    for number in range(FOLDS):
-        trained_on = max(others.sum() - others[number], 1)
-        curve = (accepted.sum(0) - accepted[number]) / trained_on
-        inside = distance < threshold_at(curve, far)
-        held_out = fold == number
-        rates[number] = _mean(inside[held_out & is_same]), _mean(inside[held_out & ~is_same])
-    # A fold without pairs of one kind has no rate of that kind; it is left out of the mean.
-    return ValidationRate(
-        val=float(np.nanmean(rates[:, 0])),
-        std=float(np.nanstd(rates[:, 0])),
-        far=float(np.nanmean(rates[:, 1])),
-    )
-
-
-def threshold_at(curve: Floats, far: float, grid: Floats = RATE_GRID) -> float:
-    """Where the rising staircase ``curve`` [T] over ``grid`` [T] passes the rate ``far``."""
     if curve[-1] < far:
         return 0.0
     last = int(np.searchsorted(curve, far, side="right")) - 1
@@ -145,10 +110,6 @@ def threshold_at(curve: Floats, far: float, grid: Floats = RATE_GRID) -> float:
     return float(grid[last] + share * (grid[last + 1] - grid[last]))
 
 
-def _mean(values: Bools) -> float:
-    return float(values.mean()) if values.size else float("nan")
-
-
 def tpr_at_fpr(distances: ArrayLike, same: ArrayLike, fpr: float) -> float:
     """Share of same pairs accepted at the largest threshold whose false positive rate is <= fpr.
 
@@ -156,14 +117,71 @@ def tpr_at_fpr(distances: ArrayLike, same: ArrayLike, fpr: float) -> float:
     then refused. NaN if there are too few impostors to resolve `fpr` (fewer than 1 / fpr).
     """
     distance, is_same = checked_pairs(distances, same)
-    impostors = np.sort(distance[~is_same])
+    return float(weighted_tpr(distance, is_same, np.ones((1, len(distance))), fpr)[0])
+
+
+def fold_accuracies(
+    distances: Floats, same: Bools, weights: Floats
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Accuracy of every fold, [B, F], and the place of its threshold in the grid, [B, F].
+
+    Thresholds are chosen anew in every weighting, the smallest of equals. NaN: a fold of no weight.
+    """
+    steps = len(ACCURACY_GRID) + 1
+    # side="right": the first grid point above the distance, where the pair is first accepted.
+    first = np.searchsorted(ACCURACY_GRID, distances, side="right")
+    cell = (same.astype(np.int64) * FOLDS + fold_of_pair(len(distances))) * steps + first
+    cells = 2 * FOLDS * steps
+    counts = np.stack([np.bincount(cell, row, minlength=cells) for row in weights])
+    below = counts.reshape(-1, 2, FOLDS, steps).cumsum(3)
+    others, genuine = below[:, 0, :, -1:], below[:, 1, :, -1:]
+    correct = below[:, 1, :, :-1] + (others - below[:, 0, :, :-1])
+    best = np.argmax(correct.sum(1, keepdims=True) - correct, axis=2)[..., None]
+    with np.errstate(invalid="ignore"):
+        accuracy = np.take_along_axis(correct, best, 2) / (others + genuine)
+    return accuracy[..., 0], best[..., 0]
+
+
+def weighted_ten_fold(distances: Floats, same: Bools, weights: Floats) -> Floats:
+    """10-fold accuracy [B]: each fold at the grid threshold best on the other nine, weighted.
+
+    Folds without weight are left out.
+    """
+    return np.nanmean(fold_accuracies(distances, same, weights)[0], axis=1)
+
+
+def weighted_tpr(distances: Floats, same: Bools, weights: Floats, fpr: float) -> Floats:
+    """TPR [B], each at the largest threshold that accepts at most ``fpr`` of the impostors."""
+    other = ~same
+    if too_few(int(other.sum()), fpr):
+        return np.full(len(weights), np.nan)
+    thresholds = weighted_threshold(distances[other], weights[:, other], fpr)
+    return weighted_share(distances[same], weights[:, same], thresholds)
+
+
+def too_few(impostors: int, rate: float) -> bool:
+    """Whether so few impostor pairs cannot say at which threshold ``rate`` of them passes."""
+    return impostors * rate < 1 - 1e-9
+
+
+def weighted_threshold(impostor_distances: Floats, weights: Floats, rate: float) -> Floats:
+    """Largest thresholds [B] at which at most ``rate`` of the impostors' weight is accepted.
+
+    It is the distance of an impostor itself, which is then refused, so that ties are refused
+    together (as in scikit-learn's ROC curve). Infinite where all may be accepted.
+    """
+    order = np.argsort(impostor_distances, kind="stable")
+    running = weights[:, order].cumsum(1)
     # The small addend keeps 0.01 * 300, which is 2.9999..., at three impostors.
-    allowed = int(np.floor(fpr * len(impostors) + 1e-9))
-    if allowed < 1:
-        return float("nan")
-    if allowed >= len(impostors):
-        return 1.0
-    return float((distance[is_same] < impostors[allowed]).mean())
+    accepted = (running <= rate * running[:, -1:] * (1 + 1e-12) + 1e-9).sum(1)
+    return np.append(impostor_distances[order], np.inf)[accepted]
+
+
+def weighted_share(distances: Floats, weights: Floats, thresholds: Floats) -> Floats:
+    """Share [B] of the weight of pairs whose distance is below ``thresholds`` [B]."""
+    with np.errstate(invalid="ignore"):
+        inside = (distances < thresholds[:, None]) * weights
+        return inside.sum(1) / weights.sum(1)
 
 
 def fold_of_pair(pairs: int) -> NDArray[np.int64]:
@@ -189,15 +207,3 @@ def checked_pairs(distances: ArrayLike, same: ArrayLike) -> tuple[Floats, Bools]
             "kinds, check how the set was made"
         )
     return distance, is_same
-
-
-def _accepted(
-    distance: Floats, is_same: Bools, fold: NDArray[np.int64], grid: Floats
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers of same and of other pairs below each threshold, [F, T] each."""
-    # side="right": the first grid point above the distance, where the pair is first accepted.
-    first = np.searchsorted(grid, distance, side="right")
-    counts = np.zeros((2, FOLDS, len(grid) + 1), np.int64)
-    np.add.at(counts, (is_same.astype(int), fold, first), 1)
-    other, same = counts.cumsum(2)[:, :, :-1]
-    return same, other

@@ -24,12 +24,12 @@ from arcface_fair.evaluation.all_pairs import AllPairs, all_pairs, intersections
 from arcface_fair.evaluation.comparisons import Comparisons
 from arcface_fair.evaluation.feature_agreement import Agreement, agreement
 from arcface_fair.evaluation.groups import FairnessTable, group_table
-from arcface_fair.evaluation.identification import identify
 from arcface_fair.evaluation.templates import (
     FPRS,
     Templates,
     checked_labels,
     compare_templates,
+    identify,
     pool_templates,
     tpr_nearest,
 )

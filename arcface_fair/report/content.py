@@ -17,9 +17,9 @@ from arcface_fair.evaluation.measures import (
     Protocol,
     better,
     explain_too_few,
-    too_few,
 )
 from arcface_fair.evaluation.resampling import Estimate, check_paired, resample
+from arcface_fair.evaluation.verification import too_few
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from contrast_plugin.found import Contrast
+from contrast_plugin.estimate import Contrast
 from contrast_plugin.maps import SubsetMaps
 from contrast_plugin.picture import draw_contrast
 

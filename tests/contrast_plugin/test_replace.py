@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 
 from arcface_fair import dist
-from contrast_plugin.replace import other_rows, own_uniforms, rows_among, whole
+from contrast_plugin.hook import other_rows, own_uniforms, rows_among, whole
 from tests.ranks import run_ranks
 
 

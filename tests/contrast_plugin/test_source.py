@@ -86,7 +86,7 @@ def test_a_column_with_too_many_words_is_refused(tmp_path):
     folder = write_small_record(tmp_path, identities=256, shots=1)
     words = {"name_": [f"p{i}" for i in range(256)]}
     GroupTable.of_words(words).write(folder / "groups.tsv")
-    with pytest.raises(UserError, match="has 256 different words, expected at most 255 subsets"):
+    with pytest.raises(UserError, match="has 256 different words, expected at most 254 subsets"):
         train(run_config(folder, tmp_path / "run", {**OPEN, "maps": 1}))
 
 

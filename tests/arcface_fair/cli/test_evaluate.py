@@ -13,11 +13,10 @@ import torch
 from arcface_fair.backbones import get_model
 from arcface_fair.cli import main
 from arcface_fair.data.sets.bins import write_bin
-from arcface_fair.evaluation import raw_pixels
 from arcface_fair.export import export_onnx
 from arcface_fair.judge.inputs import read_sets
 from arcface_fair.judge.protocols import judge_sets
-from tests.small_data import write_small_record
+from tests.small_data import raw_pixels, write_small_record
 
 ORL = Path(__file__).parents[3] / "../shared/data/orl/orl.bin"
 FEW = ["--device", "cpu", "--resamples", "20"]

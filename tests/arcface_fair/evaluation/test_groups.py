@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from arcface_fair.errors import UserError
+from arcface_fair.evaluation.differentials import skewed_error_ratio
 from arcface_fair.evaluation.groups import (
     FairnessTable,
     GroupRow,
     group_table,
     side_by_side,
-    skewed_error_ratio,
 )
 
 

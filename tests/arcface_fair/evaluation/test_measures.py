@@ -15,8 +15,8 @@ from arcface_fair.evaluation.measures import (
     domain,
     explain_too_few,
     measure,
-    too_few,
 )
+from arcface_fair.evaluation.verification import too_few
 from tests.arcface_fair.evaluation.drawn import draw
 
 GROUPS = {"a": draw(0), "b": draw(1, shift=0.2), "c": draw(2, shift=0.1)}

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The fast form of the ten-fold protocol is the protocol."""
+"""The ten-fold protocol, TPR at an FPR, and both for weighted pairs."""
 
 import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_curve
 
 from arcface_fair.errors import UserError
 from arcface_fair.evaluation import verification
@@ -13,8 +14,13 @@ from arcface_fair.evaluation.verification import (
     ten_fold,
     ten_fold_of_distances,
     tpr_at_fpr,
-    validation_rate,
+    weighted_share,
+    weighted_ten_fold,
+    weighted_threshold,
 )
+from tests.arcface_fair.evaluation.drawn import draw
+
+GRID = np.arange(0, 4, 0.001)
 
 
 def some_pairs(pairs, seed=0, noise=1.3):
@@ -67,14 +73,10 @@ def test_of_equally_good_thresholds_the_smallest_is_taken():
 
 def test_a_distance_equal_to_the_threshold_is_refused():
     grid = verification.ACCURACY_GRID
-    distances = np.tile([0.2, grid[37]], 10)
+    distances = np.tile([grid[36], grid[37]], 10)
     result = ten_fold_of_distances(distances, np.tile([True, False], 10))
+    assert (result.fold_threshold == grid[37]).all()
     assert result.accuracy == 1.0
-    accepted, _ = verification._accepted(
-        distances, np.ones(20, bool), verification.fold_of_pair(20), grid
-    )
-    assert accepted[:, 37].sum() == 10
-    assert accepted[:, 38].sum() == 20
 
 
 def test_judgement_of_each_pair_belongs_to_its_own_fold():
@@ -100,30 +102,14 @@ def plain_threshold(distances, same, far):
     return np.interp(far, curve[last : last + 2], grid[last : last + 2])
 
 
-@pytest.mark.parametrize("far", [1e-3, 0.05, 1.0])
-def test_validation_rate_equals_its_definition_written_out_with_loops(far):
-    a, b, same = some_pairs(203, seed=3)
-    distances, folds = squared_distances(a, b), verification.fold_of_pair(203)
-    rates = []
-    for fold in range(10):
-        rest, test = folds != fold, folds == fold
-        accepted = distances[test] < plain_threshold(distances[rest], same[rest], far)
-        rates.append((accepted[same[test]].mean(), accepted[~same[test]].mean()))
-    result = validation_rate(distances, same, far)
-    expected = np.array(rates)
-    assert result.val == pytest.approx(expected[:, 0].mean(), abs=1e-12)
-    assert result.std == pytest.approx(expected[:, 0].std(), abs=1e-12)
-    assert result.far == pytest.approx(expected[:, 1].mean(), abs=1e-12)
-
-
 def test_without_repeated_rates_the_threshold_is_that_of_interpolating_the_whole_curve():
-    curve = np.linspace(0, 0.9, len(verification.RATE_GRID)) ** 2
-    expected = np.interp(1e-3, curve, verification.RATE_GRID)
-    assert verification.threshold_at(curve, 1e-3) == pytest.approx(expected, abs=1e-12)
+    curve = np.linspace(0, 0.9, len(GRID)) ** 2
+    expected = np.interp(1e-3, curve, GRID)
+    assert verification.threshold_at(curve, 1e-3, GRID) == pytest.approx(expected, abs=1e-12)
 
 
 def test_nothing_is_accepted_where_the_rate_cannot_be_reached():
-    assert verification.threshold_at(np.zeros(len(verification.RATE_GRID)), 1e-3) == 0.0
+    assert verification.threshold_at(np.zeros(len(GRID)), 1e-3, GRID) == 0.0
 
 
 def test_tpr_at_fpr_refuses_the_impostor_at_the_threshold():
@@ -163,3 +149,44 @@ NAN = np.where(np.arange(40).reshape(20, 2) == 11, np.nan, 1.0)
 def test_pairs_that_cannot_be_judged_are_refused(call, message):
     with pytest.raises(UserError, match=message):
         call()
+
+
+def test_ones_give_the_ten_fold_accuracy_of_the_protocol():
+    pairs = draw()
+    found = weighted_ten_fold(pairs.distances, pairs.same, np.ones((3, len(pairs.same))))
+    assert (found == ten_fold_of_distances(pairs.distances, pairs.same).accuracy).all()
+
+
+def test_a_fold_whose_pairs_all_weigh_nothing_is_left_out():
+    pairs = draw()
+    weights = np.ones((1, len(pairs.same)))
+    weights[:, : len(pairs.same) // 10] = 0
+    found = weighted_ten_fold(pairs.distances, pairs.same, weights)
+    assert 0.5 < found[0] <= 1
+
+
+def test_thresholds_and_shares_are_those_of_scikit_learn_with_sample_weights():
+    pairs = draw(people=30)
+    rng = np.random.default_rng(1)
+    distances = np.round(pairs.distances, 2)  # many ties
+    weights = rng.integers(0, 4, (5, len(distances))).astype(float)
+    for rate in (0.01, 0.1, 0.5):
+        limits = weighted_threshold(distances[~pairs.same], weights[:, ~pairs.same], rate)
+        tpr = weighted_share(distances[pairs.same], weights[:, pairs.same], limits)
+        for row in range(5):
+            fpr, expected, _ = roc_curve(
+                pairs.same, -distances, sample_weight=weights[row], drop_intermediate=False
+            )
+            np.testing.assert_allclose(tpr[row], expected[fpr <= rate + 1e-9].max(), atol=1e-12)
+
+
+def test_ones_give_the_exact_tpr_at_fpr():
+    pairs = draw()
+    ones = np.ones((1, int((~pairs.same).sum())))
+    limit = weighted_threshold(pairs.distances[~pairs.same], ones, 0.05)
+    found = weighted_share(pairs.distances[pairs.same], ones, limit)
+    assert found[0] == tpr_at_fpr(pairs.distances, pairs.same, 0.05)
+
+
+def test_everything_may_be_accepted():
+    assert weighted_threshold(np.ones(4), np.ones((1, 4)), 1.0) == np.inf

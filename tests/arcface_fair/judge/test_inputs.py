@@ -8,7 +8,7 @@ import torch
 
 from arcface_fair.backbones import get_model
 from arcface_fair.data.sets.bins import decode_bin, write_bin
-from arcface_fair.evaluation import raw_pixels, squared_distances
+from arcface_fair.evaluation import squared_distances
 from arcface_fair.export import export_onnx
 from arcface_fair.judge.inputs import (
     VerificationSet,
@@ -17,7 +17,7 @@ from arcface_fair.judge.inputs import (
     onnx_facts,
     read_verification_sets,
 )
-from tests.small_data import picture
+from tests.small_data import picture, raw_pixels
 
 
 def write(path):

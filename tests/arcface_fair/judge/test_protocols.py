@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from arcface_fair.errors import UserError
-from arcface_fair.evaluation import raw_pixels
 from arcface_fair.evaluation.templates import compare_templates, pool_templates, tpr_nearest
 from arcface_fair.evaluation.text import text_table
 from arcface_fair.judge.protocols import embed_blocks, judge_ijb
-from tests.small_data import picture
+from tests.small_data import picture, raw_pixels
 
 POINTS = "38.3 51.7 73.5 51.5 56.0 71.7 41.5 92.4 70.7 92.2"
 

@@ -14,7 +14,7 @@ from arcface_fair.run.checkpoint import UPSTREAM_KEYS
 from tests.recorder import read_losses
 from tests.small_data import small_run, write_small_record
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import torch
 
 from tests.small_data import picture, small_run, write_insightface_record, write_small_record
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from arcface_fair import dist
-from gabn_plugin.resnet import MapNet
+from gabn_plugin.classifier import MapNet
 from tests.ranks import run_ranks
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from arcface_fair.plugin.partition import Partition
 from contrast_plugin.config import ContrastSettings
-from contrast_plugin.found import Contrast, decide, near_the_gate
+from contrast_plugin.estimate import Contrast, decide, near_the_gate
 from contrast_plugin.gap import Gaps
-from contrast_plugin.source import Subsets
 
-SUBSETS = Subsets(np.array([0, 1, 1, 255], np.uint8), ("a", "b"))
+SUBSETS = Partition.of_subset(np.array([0, 1, 1, 255], np.uint8))
 GAPS = Gaps((0.1, 0.3), (0.01, 0.02), 0.2, 0.0224, 1)
 MAP = torch.tensor([[1.0, -1.0], [0.0, 2.0]])
 
@@ -76,5 +76,5 @@ def test_a_state_gives_back_what_it_was_made_of():
 
 
 def test_any_identity_in_another_subset_changes_the_digest():
-    other = Subsets(np.array([0, 1, 0, 255], np.uint8), ("a", "b"))
+    other = Partition.of_subset(np.array([0, 1, 0, 255], np.uint8))
     assert other.digest != SUBSETS.digest

@@ -4,9 +4,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from invreg_plugin.penalty import irmv1, rex
+from invreg_plugin.penalty import invariance, irmv1, rex, subset_risk_correction
 from invreg_plugin.state import Partitions
-from invreg_plugin.terms import invariance, subset_risk_correction
 
 
 def example():

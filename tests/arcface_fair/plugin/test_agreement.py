@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from arcface_fair.errors import UserError
-from arcface_fair.evaluation.agreement import agreement, chance_agreement
+from arcface_fair.plugin.partition import agreement, chance_agreement
 
 
 def test_swapping_the_names_of_subsets_is_full_agreement():
