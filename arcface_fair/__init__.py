@@ -12,6 +12,7 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
+CONTRACT = 2  # raised when a plugin that was written for the former number would break
 
 _HOME = {
     # What a plugin returns.
@@ -39,11 +40,10 @@ _HOME = {
     "CombinedMargin": "head",
     "CIFP": "head",
     # For a loop of your own.
-    "CONTRACT": "plugin.loading",
     "load_plugin_modules": "plugin.loading",
 }
 
-__all__ = [*_HOME]
+__all__ = ["CONTRACT", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from arcface_fair import dist
@@ -52,13 +53,8 @@ def _write(found: Contrast, maps: SubsetMaps, session: Session) -> None:
             images=maps.images.cpu().numpy(),
         )  # fmt: skip
         image.write(png.tobytes())
-    from torch.utils.tensorboard import SummaryWriter  # heavy; only where it is used
-
-    writer = SummaryWriter(log_dir=str(session.run.work_dir / "tensorboard" / "contrast"))
-    rgb = np.ascontiguousarray(picture[:, :, ::-1])
-    writer.add_image("map", rgb, session.global_step, dataformats="HWC")
-    writer.add_scalar("gap_difference", found.difference, session.global_step)
-    writer.close()
+    rgb = np.ascontiguousarray(picture[:, :, ::-1].transpose(2, 0, 1))
+    session.log("contrast/map", torch.from_numpy(rgb))
 
 
 def draw_contrast(found: Contrast, maps: SubsetMaps) -> NDArray[np.uint8]:

@@ -18,6 +18,7 @@ import arcface_fair
 from arcface_fair.cli._facts import figures_of_runs
 from arcface_fair.errors import UserError
 from arcface_fair.hosts.embedded import train
+from arcface_fair.run.reshard import cut
 from tests.ranks import RankError
 from tests.recorder import read_losses
 from tests.small_data import small_run, write_small_record
@@ -117,6 +118,8 @@ def test_adaface_goes_on_bit_for_bit_with_its_running_averages(
             assert torch.equal(one["margin"]["state"][part], other["margin"]["state"][part])
         weights = [state["state_dict_softmax_fc"]["weight"] for state in (one, other)]
         assert torch.equal(*weights)
+    parts = [kept(tmp_path / "broken", rank) for rank in range(world_size)]
+    assert cut(parts, 0, 3)["margin"] == parts[0]["margin"]  # another number of processes goes on
 
 
 def test_adaface_has_the_losses_of_its_formula(record, tmp_path):
@@ -155,7 +158,6 @@ NAME = "even"
 
 class Softer(torch.nn.Module):
     needs_context = True  # CosFace whose margin shrinks as the targets come near
-
     def __init__(self, s: float = 64.0, m: float = 0.35) -> None:
         super().__init__()
         self.s, self.m = s, m
@@ -190,7 +192,8 @@ class Gap(Hook):
 
     def after_epoch(self, session):
         picture = torch.full((1, 8, 8), float(self.gap.abs().clamp(0, 1)))
-        session.log("even/gap", picture)
+        session.log("even/image", picture)
+        session.log("even/gap", self.gap)
         cv2.imwrite(str(session.run.work_dir / "even.png"), (picture[0] * 255).byte().numpy())
 
     def state_dict(self):
@@ -223,7 +226,7 @@ def test_a_third_partys_method_has_state_margin_and_figure(record, tmp_path, mon
     table.write_text("\n".join(["identity\tgroup", *rows]) + "\n")
     output = tmp_path / "run"
     train(small_run(record, output, plugins=["even"], margin={"name": "softer", "m": 0.2},
-                    groups=str(table)))  # fmt: skip
+                    groups=str(table), frequent=5))  # fmt: skip
     state = kept(output)
     assert state["plugins"]["even"]["gap"] != 0
     assert 0 < state["margin"]["state"]["seen"] < 1
@@ -233,4 +236,5 @@ def test_a_third_partys_method_has_state_margin_and_figure(record, tmp_path, mon
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(output / "tensorboard")).Reload()
-    assert [event.step for event in events.Images("even/gap")] == [6, 12]
+    assert [event.step for event in events.Images("even/image")] == [6, 12]
+    assert [event.step for event in events.Scalars("even/gap")] == [6, 12]

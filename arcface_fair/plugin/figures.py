@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from arcface_fair import dist
 from arcface_fair.errors import UserError
+from arcface_fair.files import atomic_files
 from arcface_fair.plugin.parts import Figure, Plugin
 
 FIGURES_FILE = "figures.json"
@@ -37,9 +38,10 @@ def list_figures(folder: Path, plugins: Sequence[Plugin]) -> None:
     if dist.rank() == 0:
         rows = [{"plugin": n, "path": f.path, "caption": f.caption} for n, f in figures]
         try:
-            (folder / FIGURES_FILE).write_text(json.dumps(rows, indent=1) + "\n")
-        except OSError as problem:
-            error = UserError(f"cannot write {folder / FIGURES_FILE}: {problem.strerror}; free it")
+            with atomic_files(folder / FIGURES_FILE) as (file,):
+                file.write(json.dumps(rows, indent=1).encode() + b"\n")
+        except UserError as problem:
+            error = problem
     dist.raise_together(error)
 
 

@@ -25,13 +25,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from arcface_fair import CONTRACT
 from arcface_fair.errors import UserError
 from arcface_fair.plugin.parts import Augmentation, Figure, Hook, Penalty, Plugin
 from arcface_fair.plugin.settings import parse_block
 
 LOGGER = logging.getLogger("arcface_fair.plugins")
 ENTRY_POINT_GROUP = "arcface_fair.plugins"
-CONTRACT = 2  # raised when a plugin that was written for the former number would break
 
 _PARTS = {
     "hooks": Hook, "penalties": Penalty, "augmentations": Augmentation, "figures": Figure,

@@ -177,9 +177,10 @@ class Session:
     def log(self, tag: str, value: float | Tensor) -> None:
         """Offers one point of a curve, or an image, at the current step.
 
-        A number or scalar tensor is a point: the host decides when it is written, and reads the
-        tensor only then, so that logging does not wait for the device. A tensor [3, H, W] or
-        [1, H, W] in 0..1 is an image and is written at once.
+        A number or scalar tensor is a point. Within a step the host decides when it is written,
+        and reads the tensor only then, so that logging does not wait for the device; between
+        steps, as in ``after_epoch``, it is written at once. A tensor [3, H, W] or [1, H, W],
+        float in 0..1 or uint8, is an image and is written at once. Only rank 0 writes.
         """
         self._log(tag, value.detach() if isinstance(value, Tensor) else value, self.global_step)
 

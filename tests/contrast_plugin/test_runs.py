@@ -94,9 +94,7 @@ def test_the_statistic_is_a_curve_and_the_map_a_picture_whether_it_acts_or_not(r
         assert [point.step for point in points] == [7, 8, 9, 10, 11, 12]
         for point in points:
             assert point.value == pytest.approx(saved(output)["found"]["difference"])
-        pictures = EventAccumulator(str(output / "tensorboard" / "contrast"))
-        pictures.Reload()
-        assert pictures.Tags()["images"] == ["map"]
+        assert curves.Tags()["images"] == ["contrast/map"]
         assert (output / "contrast" / "contrast.png").read_bytes()[:4] == b"\x89PNG"
         arrays = np.load(output / "contrast" / "contrast.npz")
         assert arrays["acts"] == (gate == 0)

@@ -215,9 +215,10 @@ def test_curves_maps_and_images_are_written(record, tmp_path):
               "gabn/confident_share", "gabn/shift_rad", "penalty/gabn_confusion",
               *(f"gabn/confidence/{group}" for group in "abc")}  # fmt: skip
     assert wanted <= set(curves.Tags()["scalars"])
-    maps = EventAccumulator(str(output / "tensorboard" / "gabn"))
-    maps.Reload()
-    assert set(maps.Tags()["images"]) == {f"attention/{group}" for group in "abc"}
+    assert set(curves.Tags()["images"]) == {f"gabn/attention/{group}" for group in "abc"}
+    areas = curves.Scalars("gabn/attention_area/a")
+    assert [point.step for point in areas] == [6, 12]
+    assert all(0 < point.value < 1 for point in areas)
     arrays = np.load(output / "gabn" / "maps_epoch_2.npz")
     assert arrays["names"].tolist() == ["a", "b", "c"]
     assert arrays["maps"].shape == (3, 112, 112)

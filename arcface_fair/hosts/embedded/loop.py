@@ -31,7 +31,7 @@ from arcface_fair.plugin.loading import (
     with_current_names,
 )
 from arcface_fair.plugin.margins import KeptMargin
-from arcface_fair.plugin.session import Session
+from arcface_fair.plugin.session import Session, is_image
 from arcface_fair.run.checkpoint import (
     keep_model,
     load_checkpoint,
@@ -259,4 +259,7 @@ class Trainer:
             self.log.tell(f"{self.skipped_images} undecodable images were replaced so far")
 
     def _point(self, tag: str, value: float | Tensor, step: int) -> None:
-        self.log.point(tag, value, step)
+        if self.session.step is None and not is_image(value):
+            self.log.scalar(tag, float(value), step)
+        else:
+            self.log.point(tag, value, step)

@@ -104,7 +104,7 @@ class HostRun:
             return
         if is_image(value):
             self.writer.add_image(tag, value, step)
-        elif step % self.cfg.frequent == 0:
+        elif step % self.cfg.frequent == 0 or self.session.step is None:  # type: ignore[union-attr]
             self.writer.add_scalar(tag, float(value), step)
 
     # Checkpoints.

@@ -33,8 +33,9 @@ def test_a_figure_elsewhere_is_refused(tmp_path, path):
 
 def test_a_folder_that_is_not_there_and_a_damaged_list_are_refused(tmp_path):
     plugin = Plugin("mine", figures=(Figure("a.png", "Mine."),))
-    with pytest.raises(UserError, match=r"cannot write .*figures.json: No such file or directory"):
-        list_figures(tmp_path / "gone", [plugin])
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"figures.json cannot be written \(.*\); choose a folder"):
+        list_figures(tmp_path / "file", [plugin])
     (tmp_path / "figures.json").write_text("{}x")
     with pytest.raises(UserError, match=r"is no list of figures .*; restore or delete the file"):
         read_figures(tmp_path)

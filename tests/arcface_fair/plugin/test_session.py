@@ -340,3 +340,20 @@ def test_an_augmentation_that_returns_other_images_is_refused(function, found):
         UserError, match=f"'a' of the plugin 'mine' returned {found}, expected imag"
     ):
         one_step(session)
+
+
+def groups_of_whole_batch():
+    from arcface_fair import dist
+
+    session = make_session()
+    labels = torch.arange(4).chunk(dist.world_size())[dist.rank()]
+    session.before_forward(torch.ones(len(labels), 3, 1, 1), labels)
+    session.after_loss(session.head(torch.randn(len(labels), 5), labels))
+    step = session.loss_step
+    return step.groups.tolist(), step.batch_groups.tolist(), step.batch_labels.tolist()
+
+
+def test_groups_of_the_whole_batch_are_gathered_in_the_order_of_the_labels(run_ranks):
+    one, two = run_ranks(2, groups_of_whole_batch)
+    assert (one[0], two[0]) == ([0, 1], [-1, 1])
+    assert one[1:] == two[1:] == ([0, 1, -1, 1], [0, 1, 2, 3])

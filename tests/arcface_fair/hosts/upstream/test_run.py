@@ -89,7 +89,7 @@ def test_images_that_plugins_cannot_use_are_refused(cfg):
 def test_curves_are_written_at_the_logs_steps_alone(cfg):
     run, _, _, _, writer = started(cfg, plugins=["tests.recorder"], frequent=2)
     for step in (1, 2, 3, 4):
-        run.session.global_step = step
+        run.session.global_step, run.session.step = step, object()
         run.session.log("some/curve", torch.tensor(0.5))
     assert writer.points == [("some/curve", 0.5, 2), ("some/curve", 0.5, 4)]
 
@@ -140,9 +140,11 @@ def test_a_margins_buffers_are_in_the_checkpoint_and_another_margin_is_refused(c
         other.resume(state)
 
 
-def test_images_of_plugins_are_written_at_once(cfg):
+def test_images_and_points_between_steps_are_written_at_once(cfg):
     run, _, _, _, writer = started(cfg, plugins=["tests.recorder"], frequent=2)
     run.session.global_step = 1
+    run.session.log("some/area", torch.tensor(0.5))
+    assert writer.points == [("some/area", 0.5, 1)]
     run.session.log("some/image", torch.zeros(1, 4, 4))
     assert [(tag, value.shape, step) for tag, value, step in writer.images] == [
         ("some/image", (1, 4, 4), 1)
