@@ -7,6 +7,7 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 
+from arcface_fair.evaluation.metrics import METRICS, Metric
 from arcface_fair.evaluation.resampling import Estimate
 from arcface_fair.report.cells import cell, figure, said, table
 from arcface_fair.report.style import STYLE
@@ -123,11 +124,10 @@ def _plain(name: str, line: Line) -> str:
     return cell(_kind(name), Estimate(value, float("nan"), float("nan")))
 
 
-def _kind(name: str) -> str:
-    """The name under which the evaluation's cells know how to write a figure."""
-    return {"ser": "SER", "std_ddof0": "STD n", "std_ddof1": "STD n-1"}.get(
-        name, f"accuracy/{name}"
-    )
+def _kind(name: str) -> Metric:
+    """The evaluation's metric, by whose unit a cell is written."""
+    known = {"ser": "SER", "std_ddof0": "STD n", "std_ddof1": "STD n-1"}
+    return METRICS[known.get(name, "accuracy")]
 
 
 def _count(line: Line) -> list[str]:
@@ -213,7 +213,7 @@ def _share(each: Paired | None) -> str:
 def _drawn(ends: list[float] | None) -> str:
     if ends is None:
         return '<td class="none">-</td>'
-    return cell("accuracy/", Estimate(*ends), signed=True)
+    return cell(METRICS["accuracy"], Estimate(*ends), signed=True)
 
 
 def _groups(lines: list[Line]) -> str:

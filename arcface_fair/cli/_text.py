@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 
 from arcface_fair.evaluation.all_pairs import AllPairs
+from arcface_fair.evaluation.metrics import METRICS, OVER_GROUPS, Metric, tpr_metric
 from arcface_fair.evaluation.resampling import Estimate
 from arcface_fair.evaluation.text import text_table
 from arcface_fair.report import Report
@@ -16,15 +17,17 @@ SPREADS = ("FMR max/min", "FNMR max/min", "FDR", "GARBE", "inequity rate")
 
 
 def intervals(report: Report) -> str:
-    """The figures over all groups with their intervals, models below each other."""
-    fpr = report.protocol.fprs[0]
-    names = [*WHOLE[:2], f"mean tpr@{fpr:g}", f"worst tpr@{fpr:g}", *WHOLE[2:]]
+    """The metrics over all groups with their intervals, models below each other."""
+    tprs = [tpr_metric(report.protocol.fprs[0], over).key for over in OVER_GROUPS]
+    names = [*WHOLE[:2], *tprs, *WHOLE[2:]]
     lines = [
-        [model.name, *(_shown(name, model.estimates[name]) for name in names)]
+        [model.name, *(_shown(report.metrics[name], model.estimates[name]) for name in names)]
         for model in report.models
     ]
     if report.differences:
-        shown = (_shown(name, report.differences[name], signed=True) for name in names)
+        shown = (
+            _shown(report.metrics[name], report.differences[name], signed=True) for name in names
+        )
         lines.append(["difference", *shown])
     return text_table([f"{report.level:.0%} intervals", *names], lines)
 
@@ -35,8 +38,10 @@ def at_one_threshold(report: Report) -> str:
     lines = []
     for model in report.models:
         rates = [
-            f"{_plain(100 * model.estimates[f'fmr/{group}'].value)} / "
-            f"{_plain(100 * model.estimates[f'fnmr/{group}'].value)}"
+            " / ".join(
+                _plain(100 * model.estimates[METRICS[rate].of(group).key].value)
+                for rate in ("fmr", "fnmr")
+            )
             for group in report.groups
         ]
         lines.append(
@@ -52,15 +57,15 @@ def all_pairs_text(name: str, found: AllPairs) -> str:
     heads += [f"TPR, % at {rate.fpr:g}" for rate in rates]
     lines = [
         [scope.name, scope.images, scope.people, scope.impostor,
-         *(_shown("tpr@", rate.tpr) for rate in scope.rates)]
+         *(_shown(tpr_metric(rate.fpr), rate.tpr) for rate in scope.rates)]
         for scope in found.scopes
     ]  # fmt: skip
     said = [f"- {sentence}" for sentence in pair_notes(found)]
     return "\n".join([text_table(heads, lines), *said]) + "\n"
 
 
-def _shown(name: str, estimate: Estimate, signed: bool = False) -> str:
-    scale = 1 if name == "SER" else 100
+def _shown(metric: Metric, estimate: Estimate, signed: bool = False) -> str:
+    scale = 100 if metric.unit == "percent" else 1
     if math.isnan(estimate.value):
         return "-"
     sign = "+" if signed else ""

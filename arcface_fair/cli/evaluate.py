@@ -16,7 +16,7 @@ from arcface_fair.errors import UserError
 from arcface_fair.evaluation.all_pairs import AllPairs
 from arcface_fair.evaluation.comparisons import Comparisons
 from arcface_fair.evaluation.groups import group_table, side_by_side
-from arcface_fair.evaluation.measures import Protocol
+from arcface_fair.evaluation.metrics import Protocol
 from arcface_fair.evaluation.text import text_table
 from arcface_fair.judge.inputs import bins_of_run, embedder, names_of, read_verification_sets
 from arcface_fair.judge.protocols import compare_sets, judge_all_pairs, judge_ijb

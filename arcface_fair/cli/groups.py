@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from arcface_fair.data.groups import GroupTable
+from arcface_fair.data.groups import GroupTable
+from arcface_fair.data.record.dataset import RecordDataset
+from arcface_fair.data.record.rewrite import refuse_existing
+from arcface_fair.data.votes import join, rename, vote, write_shares
+from arcface_fair.errors import UserError
 
 HELP = "make groups.tsv: majority vote of per-image labels, tables joined, words merged"
 
@@ -34,11 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the table, and for a vote the shares beside it (OUT.shares.tsv)."""
-    from arcface_fair.data.record.dataset import RecordDataset
-    from arcface_fair.data.record.rewrite import refuse_existing
-    from arcface_fair.data.votes import join, rename, vote, write_shares
-    from arcface_fair.errors import UserError
-
     shares_path = args.out.with_suffix(".shares.tsv")
     outputs = [args.out.name, *([shares_path.name] if args.action == "vote" else [])]
     refuse_existing(args.out.parent, outputs, args.force)
@@ -71,8 +68,6 @@ def run(args: argparse.Namespace) -> None:
 
 def change(text: str) -> tuple[str, str, str]:
     """Attribute, old and new word of one --map."""
-    from arcface_fair.errors import UserError
-
     attribute, colon, rest = text.partition(":")
     old, equals, new = rest.partition("=")
     if not (attribute and colon and old and equals):
@@ -82,8 +77,6 @@ def change(text: str) -> tuple[str, str, str]:
 
 def read(path: Path, num_classes: int) -> GroupTable:
     """One group table."""
-    from arcface_fair.data.groups import GroupTable
-
     return GroupTable.read(path, num_classes)
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from arcface_fair.data.groups import GroupTable
+from arcface_fair.data.training.dataset import open_dataset
 from arcface_fair.errors import UserError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from arcface_fair.export import find_model, load_backbone
+from arcface_fair.figures.maps import attention_maps, group_map, write_maps
+from arcface_fair.judge.inputs import choose_device, read_sets
+from arcface_fair.run.centres import load_head
 
 HELP = "draw a model's average attention map group by group"
 
@@ -32,13 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints each group's area and writes maps.npz and maps.png."""
-    from tqdm import tqdm
-
-    from arcface_fair.export import find_model, load_backbone
-    from arcface_fair.figures.maps import attention_maps, group_map, write_maps
-    from arcface_fair.judge.inputs import choose_device
-    from arcface_fair.run.centres import load_head
-
     if args.images < 1:
         raise UserError(f"--images is {args.images}; it must be at least 1, 200 is usual")
     model = find_model(args.model)
@@ -64,18 +63,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _from_bins(args: argparse.Namespace) -> dict[str, NDArray[np.uint8]]:
-    from arcface_fair.judge.inputs import read_sets
-
     return {name: images[: args.images] for name, (images, _) in read_sets(args.bins).items()}
 
 
 def _from_record(args: argparse.Namespace, config: Any) -> dict[str, NDArray[np.uint8]]:
     """The first images of every group, spread evenly over its positions."""
-    import numpy as np
-
-    from arcface_fair.data.groups import GroupTable
-    from arcface_fair.data.training.dataset import open_dataset
-
     rec = args.rec or Path(config.get("rec", ""))
     dataset = open_dataset(rec)
     table_path = args.groups or config.get("groups") or rec / "groups.tsv"

@@ -6,14 +6,20 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
 
 from arcface_fair.errors import UserError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from arcface_fair.figures import PartitionedRun
+from arcface_fair.figures import PartitionedRun, open_run
+from arcface_fair.figures.attention import draw_group_maps, group_maps
+from arcface_fair.figures.composition import draw_composition, draw_follows, draw_shares, summarise
+from arcface_fair.figures.pictures import draw_faces, draw_plane, to_plane
+from arcface_fair.figures.run import backbone_of, moments
+from arcface_fair.files import atomic_files
+from arcface_fair.judge.inputs import choose_device
+from arcface_fair.run.embed import embed_bin
 
 HELP = "look at a run's identity partitions: composition, faces, features, attention"
 
@@ -40,8 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints what the partitions follow and writes the figures and their numbers."""
-    from arcface_fair.figures import open_run
-
     if args.images < 1:
         raise UserError(f"--images is {args.images}; it must be at least 1, 300 is usual")
     found = open_run(
@@ -64,14 +68,6 @@ def run(args: argparse.Namespace) -> None:
 
 def compositions(found: PartitionedRun, folder: Path) -> list[Path]:
     """Figures 7 and 1a of the paper, what follows what, and the numbers; prints the latter."""
-    from arcface_fair.figures.composition import (
-        draw_composition,
-        draw_follows,
-        draw_shares,
-        summarise,
-    )
-    from arcface_fair.files import atomic_files
-
     summary = summarise(found)
     for number, stage in summary["stages"].items():
         print(stage_in_words(number, stage))
@@ -110,8 +106,6 @@ def stage_in_words(number: str, stage: dict[str, Any]) -> str:
 
 def faces(found: PartitionedRun, folder: Path, seed: int) -> list[Path]:
     """People of every subset, one picture per stage."""
-    from arcface_fair.figures.pictures import draw_faces
-
     return [
         draw_faces(found, stage, folder / f"faces_stage_{stage.number}.png", seed=seed)
         for stage in found.stages
@@ -120,8 +114,6 @@ def faces(found: PartitionedRun, folder: Path, seed: int) -> list[Path]:
 
 def spread_positions(found: PartitionedRun, most: int, seed: int) -> np.ndarray:
     """Positions of up to ``most`` random images per group, rising."""
-    import numpy as np
-
     generator = np.random.default_rng(seed)
     chosen = [
         generator.permutation(found.images_of(code))[:most]
@@ -140,11 +132,6 @@ def networks(
     found: PartitionedRun, folder: Path, positions: np.ndarray, args: argparse.Namespace
 ) -> list[Path]:
     """What needs the network: the plane of features and the Grad-CAM averages."""
-    import numpy as np
-
-    from arcface_fair.figures.run import moments
-    from arcface_fair.judge.inputs import choose_device
-
     device = choose_device(args.device)
     images = np.stack([found.dataset.read(int(position)) for position in positions])
     kept = list(moments(found.folder, int(found.config.get("num_epoch", 1))))
@@ -161,14 +148,6 @@ def plane(
     device: str, seed: int,
 ) -> list[Path]:  # fmt: skip
     """Features by group and by subset (figure 8)."""
-    import numpy as np
-    from tqdm import tqdm
-
-    from arcface_fair.figures.pictures import draw_plane, to_plane
-    from arcface_fair.figures.run import backbone_of
-    from arcface_fair.files import atomic_files
-    from arcface_fair.run.embed import embed_bin
-
     backbone = backbone_of(found.folder, last).to(device)
     with tqdm(total=len(images), desc="features", unit="img", leave=False) as bar:
         features = embed_bin(backbone, images, device, flip=False, on_images=bar.update)
@@ -188,12 +167,6 @@ def attention(
     device: str,
 ) -> list[Path]:  # fmt: skip
     """Grad-CAM averages per group and kept epoch (figures 1c and 9)."""
-    import numpy as np
-    from tqdm import tqdm
-
-    from arcface_fair.figures.attention import draw_group_maps, group_maps
-    from arcface_fair.files import atomic_files
-
     identities = found.dataset.identities[positions]
     codes, groups = np.unique(found.group.codes[identities], return_inverse=True)
     names = [found.group.names[code] for code in codes]

@@ -3,7 +3,7 @@
 
 Every resample draws each group's people with replacement. A person drawn n times has the weight
 w = 1 + h (n - 1); a genuine pair weighs w, an impostor pair of a and b w_a * w_b. With h = 1 that
-is the plain bootstrap; with h = `STEP` = 1/2 resamples stay near the data, where the figures are
+is the plain bootstrap; with h = `STEP` = 1/2 resamples stay near the data, where the metrics are
 nearly linear, and what varies is brought back to scale by 1 / h. Thresholds are chosen anew in
 every resample.
 
@@ -14,30 +14,30 @@ impostor pairs alone estimates that part, and
 
     V = (V_people - (1 + h^2) V_pairs) / h^2,  at least V_people / (h^2 (2 + h^2))
 
-is the variance of the interval. Its shape is that of the resamples, around the figure itself.
+is the variance of the interval. Its shape is that of the resamples, around the value itself.
 B resamples, P pairs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from arcface_fair.errors import UserError
 from arcface_fair.evaluation.comparisons import Comparisons, Ints
-from arcface_fair.evaluation.measures import Protocol, domain, measure
+from arcface_fair.evaluation.metrics import Metric, Protocol, measure, metrics_of
 from arcface_fair.evaluation.verification import Bools, Floats
 
 STEP = 0.5  # h
 CHUNK = 50  # resamples at a time; bounds the memory
-Figures = dict[str, Floats]
+Values = dict[str, Floats]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its interval. NaN: the data cannot say."""
+    """A value and its interval. NaN: the data cannot say."""
 
     value: float
     low: float
@@ -45,24 +45,28 @@ class Estimate:
 
     @property
     def known(self) -> bool:
-        """Whether there is a figure at all."""
+        """Whether there is a value at all."""
         return bool(np.isfinite(self.value))
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """Resamples of every figure: people drawn [B], and impostor pairs alone drawn [B]."""
+    """Resamples of every metric: people drawn [B], and impostor pairs alone drawn [B].
 
-    value: Figures
-    people: Figures
-    pairs: Figures
+    metrics: what each is, by key; `estimates` needs it, differences do not.
+    """
+
+    value: Values
+    people: Values
+    pairs: Values
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
 
     def estimates(self, level: float = 0.95) -> dict[str, Estimate]:
-        """Every figure with its interval."""
+        """Every metric with its interval."""
         return {
             name: clipped(
                 interval(float(self.value[name][0]), self.people[name], self.pairs[name], level),
-                *domain(name),
+                *self.metrics[name].domain,
             )
             for name in self.value
         }
@@ -77,15 +81,15 @@ class Resampled:
     def minus(self, other: Resampled) -> Resampled:
         """Differences to ``other``, resample by resample: paired if both drew the same people."""
         with np.errstate(invalid="ignore"):  # infinite ratios have no difference
-            parts = [
+            value, people, pairs = (
                 {name: mine[name] - theirs[name] for name in mine}
                 for mine, theirs in (
                     (self.value, other.value),
                     (self.people, other.people),
                     (self.pairs, other.pairs),
                 )
-            ]
-        return Resampled(*parts)
+            )
+        return Resampled(value, people, pairs)
 
 
 def resample(
@@ -96,18 +100,21 @@ def resample(
     seed: int = 0,
     on_resamples: Callable[[int], object] = lambda count: None,
 ) -> Resampled:
-    """All figures of `measure`, and how they vary. Two models with the same groups, people and
+    """All metrics of `measure`, and how they vary. Two models with the same groups, people and
     seed get the same draws, so that `Resampled.minus` is paired.
     """
     if resamples < 2:
         raise UserError(f"{resamples} resamples give no interval; 1000 are usual, at least 2")
-    people: list[Figures] = []
-    pairs: list[Figures] = []
+    protocol = protocol or Protocol()
+    people: list[Values] = []
+    pairs: list[Values] = []
     for by_people, by_pairs in _weightings(groups, resamples, seed):
         people.append(measure(groups, protocol, by_people))
         pairs.append(measure(groups, protocol, by_pairs))
         on_resamples(len(next(iter(by_people.values()))))
-    return Resampled(measure(groups, protocol), _joined(people), _joined(pairs))
+    return Resampled(
+        measure(groups, protocol), _joined(people), _joined(pairs), metrics_of(groups, protocol)
+    )
 
 
 def check_paired(first: Mapping[str, Comparisons], second: Mapping[str, Comparisons]) -> None:
@@ -124,7 +131,7 @@ def check_paired(first: Mapping[str, Comparisons], second: Mapping[str, Comparis
 
 
 def interval(value: float, people: Floats, pairs: Floats, level: float = 0.95) -> Estimate:
-    """The interval of one figure from its resamples [B] each; NaN where it has none."""
+    """The interval of one metric from its resamples [B] each; NaN where it has none."""
     if not 0 < level < 1:
         raise UserError(f"level is {level}; it must lie between 0 and 1, 0.95 is usual")
     ends = [(1 - level) / 2, (1 + level) / 2]
@@ -142,7 +149,7 @@ def interval(value: float, people: Floats, pairs: Floats, level: float = 0.95) -
 
 
 def clipped(estimate: Estimate, lowest: float, highest: float) -> Estimate:
-    """The interval within what the figure can be."""
+    """The interval within what the metric can be."""
     low, high = (float(np.clip(end, lowest, highest)) for end in (estimate.low, estimate.high))
     return Estimate(estimate.value, low, high)
 
@@ -183,5 +190,5 @@ def _weightings(
         )
 
 
-def _joined(parts: list[Figures]) -> Figures:
+def _joined(parts: list[Values]) -> Values:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from arcface_fair.evaluation.kept_pairs import Exact, GenuinePairs, TopPairs
-from arcface_fair.evaluation.measures import DECIDING, explain_too_few
+from arcface_fair.evaluation.metrics import DECIDING, explain_too_few
 from arcface_fair.evaluation.resampling import STEP, Estimate, clipped, drawn_weights, interval
 from arcface_fair.evaluation.tiles import Ints
 from arcface_fair.evaluation.verification import Floats, too_few

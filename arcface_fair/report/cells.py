@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pieces of HTML: texts escaped, figures with intervals, best and worst marked in words too."""
+"""Pieces of HTML: texts escaped, metrics with intervals, best and worst marked in words too."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from arcface_fair.evaluation.metrics import Metric
 from arcface_fair.evaluation.resampling import Estimate
-from arcface_fair.report.content import is_share
 
 
-def number(figure: str, value: float, signed: bool = False) -> str:
+def number(metric: Metric, value: float, signed: bool = False) -> str:
     """A value as people read it: shares in percent, others plain, "-" for unknown."""
     if math.isnan(value):
         return "-"
     if math.isinf(value):
         return "\N{INFINITY}" if value > 0 else "-\N{INFINITY}"
-    shown = 100 * value if is_share(figure) else value
+    shown = 100 * value if metric.unit == "percent" else value
     digits = 2 if abs(shown) >= 0.1 or shown == 0 else 3
     return f"{shown:+.{digits}f}" if signed else f"{shown:.{digits}f}"
 
 
-def cell(figure: str, estimate: Estimate, mark: str = "", signed: bool = False) -> str:
-    """<td> with the figure and its interval below. mark: "best", "worst" or nothing."""
+def cell(metric: Metric, estimate: Estimate, mark: str = "", signed: bool = False) -> str:
+    """<td> with the value and its interval below. mark: "best", "worst" or nothing."""
     kind = f' class="{mark}" title="{mark}"' if mark else ""
-    text = number(figure, estimate.value, signed)
+    text = number(metric, estimate.value, signed)
     if math.isnan(estimate.value):
         return '<td class="none" title="the data cannot say">-</td>'
     if not math.isnan(estimate.low):
-        low, high = (number(figure, end, signed) for end in (estimate.low, estimate.high))
+        low, high = (number(metric, end, signed) for end in (estimate.low, estimate.high))
         text += f"<small>[{low}, {high}]</small>"
     return f"<td{kind}>{text}</td>"
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from arcface_fair.evaluation.figures import COLOURS
+from arcface_fair.evaluation.metrics import Metric
 from arcface_fair.evaluation.resampling import Estimate
 from arcface_fair.report.content import Model, Report
 from arcface_fair.report.needs import require
@@ -18,8 +19,8 @@ WIDTH = 6.4  # inches; the page scales pictures to its width
 MOST_POINTS = 1000  # of a curve
 
 
-def bars(report: Report, figure: str, label: str) -> str:
-    """Bars with intervals of a figure per group, models side by side, in percent."""
+def bars(report: Report, metric: Metric, label: str) -> str:
+    """Bars with intervals of a metric per group, models side by side, in percent."""
     groups = report.groups
     flat = len(groups) > 12
     size = (WIDTH, 0.9 + 0.28 * len(groups) * len(report.models)) if flat else (WIDTH, 3.4)
@@ -27,7 +28,7 @@ def bars(report: Report, figure: str, label: str) -> str:
     width = 0.8 / len(report.models)
     lowest = 100.0
     for place, model in enumerate(report.models):
-        found = [model.estimates[f"{figure}/{group}"] for group in groups]
+        found = [model.estimates[metric.of(group).key] for group in groups]
         at = np.arange(len(groups)) + (place - (len(report.models) - 1) / 2) * width
         values, errors = _in_percent(found)
         style = {"color": COLOURS[place % len(COLOURS)], "label": model.name}
@@ -37,7 +38,7 @@ def bars(report: Report, figure: str, label: str) -> str:
             axes.bar(at, values, width * 0.92, yerr=errors, capsize=2, **style)
         bottom = values - errors[0]
         lowest = min(lowest, *bottom[np.isfinite(bottom)], *[100.0])
-    _finish_bars(axes, groups, flat, label, 0.0 if figure in ("fmr", "fnmr") else lowest)
+    _finish_bars(axes, groups, flat, label, lowest if metric.direction > 0 else 0.0)
     if len(report.models) > 1:
         axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return _svg(chart)
@@ -120,15 +121,15 @@ def histograms(model: Model, threshold: float) -> str:
     return _svg(chart)
 
 
-def differences(report: Report, figure: str, label: str) -> str:
+def differences(report: Report, metric: Metric, label: str) -> str:
     """Second model minus first per group, sorted, with paired intervals, in points.
 
     With one group per attribute this is the picture of INV-REG's Figure 5.
     """
     known = {
-        group: report.differences[f"{figure}/{group}"]
+        group: change
         for group in report.groups
-        if report.differences[f"{figure}/{group}"].known
+        if (change := report.differences[metric.of(group).key]).known
     }
     names = sorted(known, key=lambda group: known[group].value)
     chart, axes = _canvas((WIDTH, 0.9 + 0.26 * max(len(names), 2)))

@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""What a report says, before anybody decides how it looks: figures, intervals, words, facts."""
+"""What a report says, before anybody decides how it looks: metrics, intervals, words, facts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from arcface_fair.errors import UserError
 from arcface_fair.evaluation.all_pairs import AllPairs
 from arcface_fair.evaluation.comparisons import Comparisons
-from arcface_fair.evaluation.measures import (
+from arcface_fair.evaluation.metrics import (
     DECIDING,
-    SUMMARY,
+    METRICS,
+    Metric,
     Protocol,
-    better,
     explain_too_few,
+    metrics_of,
+    tpr_metric,
 )
 from arcface_fair.evaluation.resampling import Estimate, check_paired, resample
 from arcface_fair.evaluation.verification import too_few
@@ -24,7 +27,7 @@ from arcface_fair.evaluation.verification import too_few
 
 @dataclass(frozen=True)
 class Model:
-    """One model: its figures by name, the comparisons behind them, facts about the file.
+    """One model: its metrics by key, the comparisons behind them, facts about the file.
 
     all_pairs: what `all_pairs` found, if it was asked.
     """
@@ -53,6 +56,11 @@ class Report:
     words: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     figures: tuple[tuple[str, bytes], ...] = ()
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """What each of the models' metrics is, by key."""
+        return metrics_of(self.groups, self.protocol)
 
     @property
     def groups(self) -> list[str]:
@@ -92,7 +100,7 @@ def build_report(
     if len(models) == 2:
         old, new = drawn.values()
         changes = new.minus(old).changes(level)
-    words = (*fall_in_words(models, changes), *notes(first, protocol))
+    words = (*fall_in_words(models, changes, protocol), *notes(first, protocol))
     return Report(title, models, protocol, level, resamples, changes, words, facts or {}, figures)
 
 
@@ -116,7 +124,7 @@ def notes(groups: Mapping[str, Comparisons], protocol: Protocol) -> list[str]:
 
 
 def pair_notes(found: AllPairs) -> list[str]:
-    """What is to be known about figures over all pairs; scopes of one remark together."""
+    """What is to be known about metrics over all pairs; scopes of one remark together."""
     remarks: dict[str, list[str]] = {}
     for scope in found.scopes:
         for rate in scope.rates:
@@ -140,13 +148,17 @@ def _resolution(impostors: int, protocol: Protocol) -> list[str]:
     return said
 
 
-def fall_in_words(models: tuple[Model, ...], changes: Mapping[str, Estimate]) -> list[str]:
+def fall_in_words(
+    models: tuple[Model, ...], changes: Mapping[str, Estimate], protocol: Protocol
+) -> list[str]:
     """How mean and worst group moved between two models, and whether groups were levelled down."""
     if not changes:
         return []
     old, new = models
-    tprs = [name for name in changes if name.startswith("mean tpr@") and changes[name].known]
-    moved = [_moved(name, changes) for name in ("mean accuracy", "worst accuracy", *tprs)]
+    tprs = [tpr_metric(fpr, "mean ") for fpr in protocol.fprs]
+    shown = [METRICS["mean accuracy"], METRICS["worst accuracy"]]
+    shown += [metric for metric in tprs if changes[metric.key].known]
+    moved = [_moved(metric.title, changes[metric.key]) for metric in shown]
     said = [f"{new.name} against {old.name}: {', '.join(moved)}."]
     spread = changes["STD n"].value
     if changes["mean accuracy"].value < 0 and not np.isnan(spread) and spread < 0:
@@ -159,14 +171,13 @@ def fall_in_words(models: tuple[Model, ...], changes: Mapping[str, Estimate]) ->
     return said
 
 
-def _moved(name: str, changes: Mapping[str, Estimate]) -> str:
-    change = changes[name]
+def _moved(title: str, change: Estimate) -> str:
     points = 100 * change.value
     if abs(points) < 0.005:
-        return f"{_named(name)} is unchanged"
+        return f"{title} is unchanged"
     way = "rose" if points > 0 else "fell"
     sure = change.low > 0 or change.high < 0
-    text = f"{_named(name)} {way} by {abs(points):.2f} points"
+    text = f"{title} {way} by {abs(points):.2f} points"
     if np.isnan(change.low):
         return text
     return f"{text} [{100 * change.low:+.2f}, {100 * change.high:+.2f}]" + (
@@ -174,21 +185,11 @@ def _moved(name: str, changes: Mapping[str, Estimate]) -> str:
     )
 
 
-def _named(figure: str) -> str:
-    return figure.replace("tpr@", "TPR at FPR ")
-
-
-def is_share(name: str) -> bool:
-    """Whether a figure is shown in percent."""
-    return name not in SUMMARY or name.endswith("accuracy") or name.startswith("STD")
-
-
-def best_and_worst(values: Mapping[str, float], figure: str) -> tuple[set[str], set[str]]:
-    """Keys of the best and of the worst values of one figure; none where all are equal."""
+def best_and_worst(values: Mapping[str, float], metric: Metric) -> tuple[set[str], set[str]]:
+    """Keys of the best and of the worst values of one metric; none where all are equal."""
     known = {key: value for key, value in values.items() if not np.isnan(value)}
-    sign = better(figure)
-    if sign == 0 or len(set(known.values())) < 2:
+    if metric.direction == 0 or len(set(known.values())) < 2:
         return set(), set()
     ends = max(known.values()), min(known.values())
     high, low = ({key for key, value in known.items() if value == end} for end in ends)
-    return (high, low) if sign > 0 else (low, high)
+    return (high, low) if metric.direction > 0 else (low, high)

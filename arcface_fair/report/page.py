@@ -6,16 +6,17 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
+from arcface_fair.evaluation.metrics import METRICS, OVER_GROUPS, Metric, tpr_metric
 from arcface_fair.report import charts
 from arcface_fair.report.cells import cell, facts, figure, photograph, said, table
 from arcface_fair.report.content import Model, Report, best_and_worst, pair_notes
-from arcface_fair.report.frames import rates_by_group
+from arcface_fair.report.files import rates_by_group
 from arcface_fair.report.style import STYLE
 from arcface_fair.report.write import write_whole
 
 # STD and SER say how unequal groups are, not how good a model is: they stand behind the mean, the
 # worst group and the TPR, in one row, and nowhere else.
-HEADLINE = ("mean accuracy", "worst accuracy", "mean tpr", "worst tpr", "STD n", "STD n-1", "SER")
+SPREADS = ("STD n", "STD n-1", "SER")
 AT_ONE_THRESHOLD = (
     "FMR max/min", "FMR max/geomean", "FNMR max/min", "FNMR max/geomean", "FDR", "GARBE",
     "inequity rate",
@@ -53,17 +54,20 @@ def page(report: Report) -> str:
 
 def _headline(report: Report) -> list[str]:
     fpr = report.protocol.fprs[0]
-    return [f"{name}@{fpr:g}" if name.endswith("tpr") else name for name in HEADLINE]
+    tprs = [tpr_metric(fpr, over).key for over in OVER_GROUPS]
+    return ["mean accuracy", "worst accuracy", *tprs, *SPREADS]
 
 
 def _overview(report: Report) -> str:
     names = _headline(report)
     rows = [(m.name, _marked_over_models(report, m, names)) for m in report.models]
     if report.differences:
-        rows.append(("difference", [cell(n, report.differences[n], signed=True) for n in names]))
+        changes = report.differences
+        row = [cell(report.metrics[name], changes[name], signed=True) for name in names]
+        rows.append(("difference", row))
     text = table(
         f"In percent, SER as a ratio; {report.level:.0%} intervals over people below each figure.",
-        ["model", *(name.replace("tpr@", "TPR at FPR ") for name in names)],
+        ["model", *(report.metrics[name].title for name in names)],
         rows,
     )
     return (
@@ -78,46 +82,48 @@ def _marked_over_models(report: Report, model: Model, names: list[str]) -> list[
     cells = []
     for name in names:
         values = {other.name: other.estimates[name].value for other in report.models}
-        best, worst = best_and_worst(values, name)
+        best, worst = best_and_worst(values, report.metrics[name])
         mark = "best" if model.name in best else "worst" if model.name in worst else ""
-        cells.append(cell(name, model.estimates[name], mark))
+        cells.append(cell(report.metrics[name], model.estimates[name], mark))
     return cells
 
 
 def _by_group(report: Report) -> str:
-    figures = ["accuracy", *(f"tpr@{fpr:g}" for fpr in report.protocol.fprs)]
+    accuracy = METRICS["accuracy"]
+    tprs = [tpr_metric(fpr) for fpr in report.protocol.fprs]
     parts = ["<h2>Each group at its own threshold</h2>"]
-    for name in figures:
-        head = "10-fold accuracy" if name == "accuracy" else name.replace("tpr@", "TPR at FPR ")
-        parts.append(_group_table(report, name, f"{head}, percent, best and worst group marked"))
-    chart = charts.bars(report, "accuracy", "10-fold accuracy, %")
+    for metric, head in ((accuracy, "10-fold accuracy"), *((tpr, tpr.title) for tpr in tprs)):
+        parts.append(_group_table(report, metric, f"{head}, percent, best and worst group marked"))
+    chart = charts.bars(report, accuracy, "10-fold accuracy, %")
     parts.append(figure(chart, "Accuracy per group; the axis need not start at 0."))
-    if any(m.estimates[f"{figures[1]}/{g}"].known for m in report.models for g in report.groups):
-        label = figures[1].replace("tpr@", "TPR, % at FPR ")
-        parts.append(figure(charts.bars(report, figures[1], label), f"{label}, per group."))
+    if _known(report, tprs[0]):
+        label = f"TPR, % at FPR {report.protocol.fprs[0]:g}"
+        parts.append(figure(charts.bars(report, tprs[0], label), f"{label}, per group."))
     return "".join(parts)
 
 
-def _group_table(report: Report, name: str, caption: str) -> str:
+def _known(report: Report, metric: Metric) -> bool:
+    """Whether the data can say it of any model and group."""
+    keys = [metric.of(group).key for group in report.groups]
+    return any(model.estimates[key].known for model in report.models for key in keys)
+
+
+def _group_table(report: Report, metric: Metric, caption: str) -> str:
     wide = len(report.groups) <= 8
     if wide:
-        rows = [(m.name, _marked_over_groups(m, report.groups, name)) for m in report.models]
+        rows = [(m.name, _marked_over_groups(m, report.groups, metric)) for m in report.models]
         return table(caption, ["model", *report.groups], rows)
-    marked = [_marked_over_groups(model, report.groups, name) for model in report.models]
+    marked = [_marked_over_groups(model, report.groups, metric) for model in report.models]
     lines = [(group, [cells[at] for cells in marked]) for at, group in enumerate(report.groups)]
     return table(caption, ["group", *(model.name for model in report.models)], lines)
 
 
-def _marked_over_groups(model: Model, groups: list[str], name: str) -> list[str]:
-    values = {group: model.estimates[f"{name}/{group}"].value for group in groups}
-    best, worst = best_and_worst(values, f"{name}/")
+def _marked_over_groups(model: Model, groups: list[str], metric: Metric) -> list[str]:
+    estimates = {group: model.estimates[metric.of(group).key] for group in groups}
+    best, worst = best_and_worst({group: e.value for group, e in estimates.items()}, metric)
     return [
-        cell(
-            f"{name}/{group}",
-            model.estimates[f"{name}/{group}"],
-            "best" if group in best else "worst" if group in worst else "",
-        )
-        for group in groups
+        cell(metric, estimate, "best" if group in best else "worst" if group in worst else "")
+        for group, estimate in estimates.items()
     ]
 
 
@@ -127,13 +133,14 @@ def _one_threshold(report: Report) -> str:
         f"which {100 * report.protocol.fmr:g} % of all groups' impostor pairs together are "
         "accepted. FMR: strangers accepted; FNMR: the same person refused.</p>"
     ]
-    for rate, what in (("fmr", "FMR"), ("fnmr", "FNMR")):
-        parts.append(_group_table(report, rate, f"{what} per group, percent"))
-    for rate, what in (("fmr", "FMR, %"), ("fnmr", "FNMR, %")):
-        if any(m.estimates[f"{rate}/{g}"].known for m in report.models for g in report.groups):
-            parts.append(figure(charts.bars(report, rate, what), f"{what} at the one threshold."))
+    rates = METRICS["fmr"], METRICS["fnmr"]
+    parts += [_group_table(report, rate, f"{rate.title} per group, percent") for rate in rates]
+    for rate in rates:
+        if _known(report, rate):
+            label = f"{rate.title}, %"
+            parts.append(figure(charts.bars(report, rate, label), f"{label} at the one threshold."))
     rows = [
-        (m.name, [cell("threshold", m.estimates["threshold"]),
+        (m.name, [cell(METRICS["threshold"], m.estimates["threshold"]),
                   *_marked_over_models(report, m, list(AT_ONE_THRESHOLD))])
         for m in report.models
     ]  # fmt: skip
@@ -172,15 +179,16 @@ def _change(report: Report) -> str:
         f"<h2>{escape(new.name)} against {escape(old.name)}</h2>",
         "<p>Paired: both models were judged on the same pairs and the same resamples.</p>",
     ]
-    names = ["accuracy", *(f"tpr@{fpr:g}" for fpr in report.protocol.fprs)]
-    for name in names:
-        known = [g for g in report.groups if report.differences[f"{name}/{g}"].known]
-        if known:
-            label = f"{name.replace('tpr@', 'TPR at FPR ')}: difference in points"
-            parts.append(figure(charts.differences(report, name, label), label + ", sorted."))
-    figures = list(AT_ONE_THRESHOLD)
-    row = [cell(name, report.differences[name], signed=True) for name in figures]
-    parts.append(table("Change at the one threshold", ["", *figures], [("difference", row)]))
+    for metric in (METRICS["accuracy"], *(tpr_metric(fpr) for fpr in report.protocol.fprs)):
+        if any(report.differences[metric.of(group).key].known for group in report.groups):
+            label = f"{metric.title}: difference in points"
+            parts.append(figure(charts.differences(report, metric, label), label + ", sorted."))
+    row = [
+        cell(report.metrics[name], report.differences[name], signed=True)
+        for name in AT_ONE_THRESHOLD
+    ]
+    heads = ["", *AT_ONE_THRESHOLD]
+    parts.append(table("Change at the one threshold", heads, [("difference", row)]))
     return "".join(parts)
 
 
@@ -201,7 +209,7 @@ def _all_pairs(model: Model) -> str:
     heads = [f"TPR at {rate.fpr:g}" for rate in scopes[0].rates]
     rows = []
     for scope in scopes:
-        cells = [cell("tpr@", rate.tpr) if rate.tpr.known else _unknown(rate.note)
+        cells = [cell(tpr_metric(rate.fpr), rate.tpr) if rate.tpr.known else _unknown(rate.note)
                  for rate in scope.rates]  # fmt: skip
         counts = (scope.images, scope.people, scope.genuine, scope.impostor)
         rows.append((scope.name, [*(f"<td>{count:,}</td>" for count in counts), *cells]))

@@ -9,7 +9,7 @@ import pytest
 
 from arcface_fair.errors import UserError
 from arcface_fair.evaluation.comparisons import Comparisons
-from arcface_fair.evaluation.measures import Protocol
+from arcface_fair.evaluation.metrics import Protocol
 from arcface_fair.evaluation.resampling import (
     STEP,
     check_paired,

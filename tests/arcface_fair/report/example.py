@@ -7,7 +7,7 @@ import numpy as np
 
 from arcface_fair.evaluation.all_pairs import all_pairs
 from arcface_fair.evaluation.comparisons import Comparisons
-from arcface_fair.evaluation.measures import Protocol
+from arcface_fair.evaluation.metrics import Protocol
 from arcface_fair.report import build_report
 from tests.arcface_fair.evaluation.drawn import draw
 

@@ -1,38 +1,39 @@
 # SPDX-License-Identifier: MIT
-"""Figures as people read them, and no text that could become markup."""
+"""Metrics as people read them, and no text that could become markup."""
 
 import numpy as np
 import pytest
 
+from arcface_fair.evaluation.metrics import METRICS
 from arcface_fair.evaluation.resampling import Estimate
 from arcface_fair.report.cells import cell, facts, number, photograph, said, table
 
 
 @pytest.mark.parametrize(
-    ("figure", "value", "text"),
+    ("key", "value", "text"),
     [
-        ("accuracy/a", 0.95678, "95.68"),
-        ("fmr/a", 0.0001234, "0.012"),
+        ("accuracy", 0.95678, "95.68"),
+        ("fmr", 0.0001234, "0.012"),
         ("SER", 1.5, "1.50"),
         ("FMR max/min", np.inf, "\N{INFINITY}"),
         ("SER", np.nan, "-"),
     ],
 )
-def test_shares_are_percent_and_ratios_are_not(figure, value, text):
-    assert number(figure, value) == text
+def test_shares_are_percent_and_ratios_are_not(key, value, text):
+    assert number(METRICS[key], value) == text
 
 
 def test_differences_carry_a_sign():
-    assert number("mean accuracy", -0.01, signed=True) == "-1.00"
-    assert number("mean accuracy", 0.01, signed=True) == "+1.00"
-    assert number("FMR max/min", -np.inf, signed=True) == "-\N{INFINITY}"
+    assert number(METRICS["mean accuracy"], -0.01, signed=True) == "-1.00"
+    assert number(METRICS["mean accuracy"], 0.01, signed=True) == "+1.00"
+    assert number(METRICS["FMR max/min"], -np.inf, signed=True) == "-\N{INFINITY}"
 
 
 def test_a_cell_holds_the_interval_and_the_mark_in_words():
-    text = cell("accuracy/a", Estimate(0.9, 0.88, 0.92), "worst")
+    text = cell(METRICS["accuracy"], Estimate(0.9, 0.88, 0.92), "worst")
     assert text == '<td class="worst" title="worst">90.00<small>[88.00, 92.00]</small></td>'
-    assert "<small>" not in cell("SER", Estimate(2.0, np.nan, np.nan))
-    assert "the data cannot say" in cell("SER", Estimate(np.nan, np.nan, np.nan))
+    assert "<small>" not in cell(METRICS["SER"], Estimate(2.0, np.nan, np.nan))
+    assert "the data cannot say" in cell(METRICS["SER"], Estimate(np.nan, np.nan, np.nan))
 
 
 def test_names_are_escaped_everywhere():

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from arcface_fair.evaluation.measures import Protocol
+from arcface_fair.evaluation.metrics import METRICS, Protocol
 from arcface_fair.report import build_report, charts
 from tests.arcface_fair.evaluation.drawn import draw
 from tests.arcface_fair.report.example import example, some_pairs
@@ -20,11 +20,11 @@ def drawn():
     report = example()
     model = replace(report.models[0], all_pairs=some_pairs())
     return {
-        "bars": charts.bars(report, "accuracy", "accuracy, %"),
-        "rates": charts.bars(report, "fmr", "FMR, %"),
+        "bars": charts.bars(report, METRICS["accuracy"], "accuracy, %"),
+        "rates": charts.bars(report, METRICS["fmr"], "FMR, %"),
         "curves": charts.curves(model, 0.3),
         "histograms": charts.histograms(model, 0.3),
-        "differences": charts.differences(report, "accuracy", "points"),
+        "differences": charts.differences(report, METRICS["accuracy"], "points"),
         "pairs": charts.all_pairs_curves(model),
     }
 
@@ -57,7 +57,7 @@ def test_the_same_figures_give_the_same_bytes(pictures):
 def test_many_groups_become_lines_below_each_other():
     groups = {f"attribute {n}": draw(n, people=10, each=2) for n in range(14)}
     report = build_report({"model": groups}, Protocol(), resamples=5)
-    root = tree.fromstring(charts.bars(report, "accuracy", "accuracy, %"))
+    root = tree.fromstring(charts.bars(report, METRICS["accuracy"], "accuracy, %"))
     width, height = (float(root.get(side).removesuffix("pt")) for side in ("width", "height"))
     assert height > 0.7 * width
-    assert "attribute 13" in words(charts.bars(report, "accuracy", "accuracy, %"))
+    assert "attribute 13" in words(charts.bars(report, METRICS["accuracy"], "accuracy, %"))

@@ -8,13 +8,12 @@ from fairlearn.metrics import MetricFrame, false_negative_rate, false_positive_r
 from arcface_fair.errors import UserError
 from arcface_fair.evaluation.comparisons import Comparisons
 from arcface_fair.evaluation.groups import group_table
-from arcface_fair.evaluation.measures import (
-    SUMMARY,
+from arcface_fair.evaluation.metrics import (
+    METRICS,
     Protocol,
-    better,
-    domain,
     explain_too_few,
     measure,
+    metrics_of,
 )
 from arcface_fair.evaluation.verification import too_few
 from tests.arcface_fair.evaluation.drawn import draw
@@ -89,13 +88,20 @@ def test_a_model_without_errors_has_equal_error_ratio():
     assert measure({"a": perfect, "b": perfect})["SER"][0] == 1
 
 
-def test_every_figure_knows_its_direction_and_its_ends():
-    for name, values in measure(GROUPS, Protocol((0.05,), 0.05)).items():
-        assert better(name) in (-1, 0, 1)
-        low, high = domain(name)
-        assert low <= values[0] <= high
-    assert better("fnmr/a") == -1
-    assert set(SUMMARY) <= set(measure(GROUPS))
+def test_every_metric_has_its_direction_and_its_domain():
+    protocol = Protocol((0.05, 0.1), 0.05)
+    metrics, values = metrics_of(GROUPS, protocol), measure(GROUPS, protocol)
+    assert set(metrics) == set(values)
+    for key, metric in metrics.items():
+        assert metric.key == key
+        assert metric.direction in (-1, 0, 1)
+        assert metric.domain[0] <= values[key][0] <= metric.domain[1]
+    assert metrics["fnmr/a"].direction == -1
+    assert (metrics["tpr@0.05/b"].name, metrics["tpr@0.05/b"].group) == ("tpr@0.05", "b")
+    assert metrics["worst tpr@0.1"].title == "worst TPR at FPR 0.1"
+    percent = ("accuracy/a", "STD n", "mean tpr@0.1", "fmr/a")
+    assert {metrics[key].unit for key in percent} == {"percent"}
+    assert "percent" not in {METRICS[key].unit for key in ("SER", "GARBE", "threshold", "FDR")}
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Every figure of one model over all groups, by name, for one or many weightings of the pairs.
+"""The list of metrics, and all of them of one model, for one or many weightings of the pairs.
 
-B weightings, G groups. Names: ``accuracy/GROUP``, ``tpr@0.01/GROUP``, ``fmr/GROUP``,
-``fnmr/GROUP``, and those of the whole: `SUMMARY`. All rates are 0..1.
+B weightings, G groups. `METRICS` and `tpr_metric` say what each is; results hold the values by
+key: ``accuracy/GROUP``, ``tpr@0.01/GROUP``, ``mean accuracy``. All rates are 0..1.
 
 - accuracy and TPR: each group at its own threshold, as in the papers' tables.
 - FMR and FNMR: all groups at one threshold, the one at which `Protocol.fmr` of all groups'
@@ -11,8 +11,9 @@ B weightings, G groups. Names: ``accuracy/GROUP``, ``tpr@0.01/GROUP``, ``fmr/GRO
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -28,25 +29,70 @@ from arcface_fair.evaluation.verification import (
     weighted_tpr,
 )
 
-# What follows from all groups together, and whether more (+1) or less (-1) of it is better.
-SUMMARY = {
-    "mean accuracy": 1,
-    "worst accuracy": 1,
-    "STD n": -1,
-    "STD n-1": -1,
-    "SER": -1,
-    "threshold": 0,
-    "FMR max/min": -1,
-    "FMR max/geomean": -1,
-    "FNMR max/min": -1,
-    "FNMR max/geomean": -1,
-    "FDR": 1,
-    "GARBE": -1,
-    "inequity rate": -1,
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known of a metric besides its values.
+
+    key: its name in results, ``name/GROUP`` where it is of one ``group``. title: for tables.
+    unit: "percent" is stored as a share. direction: +1 if more is better, -1 if less is, 0 if
+    neither. domain: smallest and largest possible value.
+    """
+
+    key: str
+    title: str
+    unit: Literal["percent", "ratio", "index", "cosine"]
+    direction: int
+    domain: tuple[float, float] = (0.0, 1.0)
+    name: str = ""
+    group: str = ""
+
+    def of(self, group: str) -> Metric:
+        """The same metric of one group."""
+        return replace(self, key=f"{self.key}/{group}", name=self.key, group=group)
+
+
+RATIO = (1.0, np.inf)
+METRICS = {
+    metric.key: metric
+    for metric in (
+        Metric("accuracy", "accuracy", "percent", 1),
+        Metric("fmr", "FMR", "percent", -1),
+        Metric("fnmr", "FNMR", "percent", -1),
+        Metric("mean accuracy", "mean accuracy", "percent", 1),
+        Metric("worst accuracy", "worst accuracy", "percent", 1),
+        Metric("STD n", "STD n", "percent", -1, (0.0, np.inf)),
+        Metric("STD n-1", "STD n-1", "percent", -1, (0.0, np.inf)),
+        Metric("SER", "SER", "ratio", -1, RATIO),
+        Metric("threshold", "threshold", "cosine", 0, (-1.0, 1.0)),
+        Metric("FMR max/min", "FMR max/min", "ratio", -1, RATIO),
+        Metric("FMR max/geomean", "FMR max/geomean", "ratio", -1, RATIO),
+        Metric("FNMR max/min", "FNMR max/min", "ratio", -1, RATIO),
+        Metric("FNMR max/geomean", "FNMR max/geomean", "ratio", -1, RATIO),
+        Metric("FDR", "FDR", "index", 1),
+        Metric("GARBE", "GARBE", "index", -1),
+        Metric("inequity rate", "inequity rate", "ratio", -1, RATIO),
+    )
 }
-RATIOS = frozenset(
-    {"SER", "FMR max/min", "FMR max/geomean", "FNMR max/min", "FNMR max/geomean", "inequity rate"}
-)
+BY_GROUP = ("accuracy", "fmr", "fnmr")
+
+
+def tpr_metric(fpr: float, over_groups: Literal["", "mean ", "worst "] = "") -> Metric:
+    """TPR at one FPR: of a group, or its mean or worst over the groups."""
+    return Metric(f"{over_groups}tpr@{fpr:g}", f"{over_groups}TPR at FPR {fpr:g}", "percent", 1)
+
+
+def metrics_of(groups: Iterable[str], protocol: Protocol) -> dict[str, Metric]:
+    """Every metric that `measure` gives for these groups, by key."""
+    tprs = [tpr_metric(fpr) for fpr in protocol.fprs]
+    by_group = [METRICS[name] for name in BY_GROUP] + tprs
+    of_all = [metric for metric in METRICS.values() if metric.key not in BY_GROUP]
+    of_all += [tpr_metric(fpr, over) for fpr in protocol.fprs for over in OVER_GROUPS]
+    every = [metric.of(group) for group in groups for metric in by_group] + of_all
+    return {metric.key: metric for metric in every}
+
+
+OVER_GROUPS: tuple[Literal["mean ", "worst "], ...] = ("mean ", "worst ")
 DECIDING = 10  # fewer accepted impostors than this, and their luck decides the threshold
 
 
@@ -74,7 +120,7 @@ def measure(
     protocol: Protocol | None = None,
     weights: Mapping[str, Floats] | None = None,
 ) -> dict[str, Floats]:
-    """All figures by name, [B] each (B = 1 without ``weights``, which are [B, P] by group).
+    """All metrics by key, [B] each (B = 1 without ``weights``, which are [B, P] by group).
 
     What the data cannot resolve is NaN: a TPR with fewer impostors than 1 / FPR in the group,
     rates at the one threshold with fewer than 1 / FMR in all, spreads of a single group.
@@ -97,7 +143,7 @@ def measure(
 
 
 def explain_too_few(impostors: int, rate: float) -> str:
-    """Why a figure is missing, in words."""
+    """Why a TPR is missing, in words."""
     return (
         f"too few impostors for this FPR: {impostors} pairs, {rate:g} needs at least {1 / rate:.0f}"
     )
@@ -142,9 +188,9 @@ def _of_rates(
     fmr, fnmr = (np.stack([found[f"{r}/{n}"] for n in names], axis=-1) for r in ("fmr", "fnmr"))
     of_whole: dict[str, Floats] = {}
     for fpr in protocol.fprs:
-        rates = np.stack([found[f"tpr@{fpr:g}/{name}"] for name in names], axis=-1)
-        of_whole[f"mean tpr@{fpr:g}"] = rates.mean(-1)
-        of_whole[f"worst tpr@{fpr:g}"] = rates.min(-1)
+        rates = np.stack([found[tpr_metric(fpr).of(name).key] for name in names], axis=-1)
+        of_whole[tpr_metric(fpr, "mean ").key] = rates.mean(-1)
+        of_whole[tpr_metric(fpr, "worst ").key] = rates.min(-1)
     spreads = {
         "FMR max/min": differentials.max_min_ratio(fmr),
         "FMR max/geomean": differentials.max_geomean_ratio(fmr),
@@ -157,19 +203,3 @@ def _of_rates(
     if len(names) == 1:
         spreads = {name: np.full_like(values, np.nan) for name, values in spreads.items()}
     return of_whole | spreads
-
-
-def domain(name: str) -> tuple[float, float]:
-    """Smallest and largest value that the figure can have."""
-    if name in ("STD n", "STD n-1"):
-        return 0.0, np.inf
-    if name == "threshold":
-        return -1.0, 1.0
-    return (1.0, np.inf) if name in RATIOS else (0.0, 1.0)
-
-
-def better(name: str) -> int:
-    """+1 if more of the figure is better, -1 if less is, 0 if neither."""
-    if name.startswith(("accuracy/", "tpr@", "mean ", "worst ")):
-        return 1
-    return -1 if name.startswith(("fmr/", "fnmr/")) else SUMMARY[name]
