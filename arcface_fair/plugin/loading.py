@@ -72,7 +72,7 @@ def parse_plugin_settings(modules: Iterable[ModuleType], config: Mapping[str, An
 def announced_plugins() -> dict[str, str]:
     """Plugins of installed packages: entry-point name -> module."""
     points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-    return {point.name: point.value for point in points}
+    return {point.name: point.value for point in sorted(points, key=lambda point: point.name)}
 
 
 def check_plugins(modules: Sequence[ModuleType], plugins: Sequence[Any], margin: Any) -> None:
