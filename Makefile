@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export MPLBACKEND := Agg
 
-.PHONY: demo test test-all lint gpu-check clean
+.PHONY: demo test test-all lint study gpu-check clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/arcface-fair demo
@@ -21,6 +21,9 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+study: $(VENV)/demo.stamp
+	$(BIN)/python -m studies $(ARGS)
 
 gpu-check: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/gpu_check.py

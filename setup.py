@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Packages the three top-level packages, and two folders as parts of `arcface_fair`.
+"""Packages the four top-level packages, and two folders as parts of `arcface_fair`.
 
 The shipped configs become `arcface_fair._configs`, the patches `arcface_fair._patches`.
 
@@ -11,7 +11,9 @@ from setuptools import find_packages, setup
 
 setup(
     packages=[
-        *find_packages(include=["arcface_fair*", "invreg_plugin*", "gabn_plugin*"]),
+        *find_packages(
+            include=["arcface_fair*", "invreg_plugin*", "gabn_plugin*", "contrast_plugin*"]
+        ),
         "arcface_fair._configs",
         "arcface_fair._patches",
     ],

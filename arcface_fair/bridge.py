@@ -10,6 +10,13 @@
 A run that lists no plugin keeps upstream's own head, margin, schedule and network.
 """
 
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from torch import nn
+
 from arcface_fair.hosts.upstream.config import configure
 from arcface_fair.hosts.upstream.devices import (
     copy_stream,
@@ -31,7 +38,6 @@ from arcface_fair.hosts.upstream.parts import (
     register_comm_hook,
 )
 from arcface_fair.hosts.upstream.run import HostRun, start
-from arcface_fair.hosts.upstream.scripts import colours, convert_onnx
 from arcface_fair.hosts.upstream.verify import load_bin, require_bin, threshold_between
 
 __all__ = [
@@ -62,3 +68,32 @@ __all__ = [
     "using_stream",
     "wait_for_stream",
 ]
+
+LOGGER = logging.getLogger("arcface_fair")
+
+
+def convert_onnx(
+    net: nn.Module, path_module: str, output: str, opset: int = 11, simplify: bool = False
+) -> None:
+    """Loads ``path_module`` strictly into ``net`` and writes one verified ONNX file.
+
+    Any batch size, weights inside, not normalised; see `arcface_fair.export.export_onnx`.
+    ``simplify`` is not needed: the exporter folds what onnxsim would.
+    """
+    from pathlib import Path
+
+    from arcface_fair.export import export_onnx
+    from arcface_fair.run.weights import read_state
+
+    if simplify:
+        LOGGER.info("--simplify is ignored: the exported graph is folded already")
+    net.load_state_dict(read_state(Path(path_module)), strict=True)
+    export_onnx(net.eval(), output, opset=opset)
+
+
+def colours(number: int, name: str) -> Any:
+    """``number`` colours [number, 4] in 0..1 of Matplotlib's colour map ``name``."""
+    import matplotlib
+    import numpy as np
+
+    return matplotlib.colormaps[name](np.linspace(0, 1, number))

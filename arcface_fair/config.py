@@ -7,8 +7,10 @@ and is run, so only configs that you trust belong on the command line.
 
 from __future__ import annotations
 
+import contextlib
 import runpy
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,23 @@ def load_config(name: str, overrides: Mapping[str, Any] | None = None) -> EasyDi
     if config.get("output") is None:
         config.output = str(Path("work_dirs") / path.stem)
     return config
+
+
+@contextlib.contextmanager
+def modules_beside(name: str) -> Iterator[None]:
+    """Modules that lie in the folder of the config ``name`` can be imported inside.
+
+    The folder comes last, so no module of it hides an installed one.
+    """
+    folder = str(find_config(name).resolve().parent)
+    if folder in sys.path:
+        yield
+        return
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

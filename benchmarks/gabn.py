@@ -33,6 +33,7 @@ from arcface_fair.backbones import get_model  # noqa: E402
 from arcface_fair.data.groups import GroupTable  # noqa: E402
 from arcface_fair.files import atomic_files  # noqa: E402
 from arcface_fair.head import ArcFace, PartialFC  # noqa: E402
+from arcface_fair.plugin.context import Run  # noqa: E402
 from arcface_fair.plugin.session import Session  # noqa: E402
 
 CLASSES, GROUPS = 1000, 4
@@ -55,14 +56,15 @@ class Bench:
         self.backbone = get_model(network, num_features=512).train()
         self.head = PartialFC(ArcFace(64.0, 0.35), 512, CLASSES)
         words = [f"group_{'abcd'[c % GROUPS]}" for c in range(CLASSES)]
-        self.session = Session(
+        run = Run(
             config={} if settings is None else {"gabn": settings},
-            plugin_modules=[] if settings is None else [gabn_plugin],
-            backbone=self.backbone, head=self.head, dataset=None,  # type: ignore[arg-type]
+            dataset=None,  # type: ignore[arg-type]
             group_table=GroupTable.of_words({"group": words}), group_attribute=None,
             num_classes=CLASSES, num_epochs=1, total_steps=1000, batch_size=batch, seed=0,
             work_dir=Path("unused"), device=torch.device("cpu"),
         )  # fmt: skip
+        modules = [] if settings is None else [gabn_plugin]
+        self.session = Session(run, modules, backbone=self.backbone, head=self.head)
         parameters = [*self.backbone.parameters(), *self.head.parameters()]
         self.optimizer = torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, weight_decay=5e-4)
         self.images = torch.rand(batch, 3, 112, 112) * 2 - 1

@@ -39,7 +39,7 @@ from arcface_fair.run.centres import load_head  # noqa: E402
 from arcface_fair.run.embed import embed_bin  # noqa: E402
 from arcface_fair.synthetic import World, write_world  # noqa: E402
 from arcface_fair.synthetic.draw import draw_people  # noqa: E402
-from gabn_plugin.resnet import MapNet  # noqa: E402
+from gabn_plugin.classifier import MapNet  # noqa: E402
 
 SMALL = {"classifier_width": 16, "map_side": 56, "classifier_lr": 0.02}
 ALONE = {"erasing": "off", "confidence": False, "adversarial": False}

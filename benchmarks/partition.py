@@ -28,12 +28,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from published_partition import published_partition  # noqa: E402
 
+from arcface_fair.plugin.partition import agreement  # noqa: E402
+from invreg_plugin.config import InvRegSettings  # noqa: E402
 from invreg_plugin.features import FeatureStore  # noqa: E402
-from invreg_plugin.partition import (  # noqa: E402
-    PartitionSettings,
-    agreement,
-    learn_partition,
-)
+from invreg_plugin.learning import learn_partition  # noqa: E402
 
 DIM, BLOCK = 512, 20000
 SIDES = ("ours", "published", "published_without_head")
@@ -83,8 +81,8 @@ def child(side: str, folder: Path, seed: int, identities_per_batch: int) -> None
         subset = published_partition(features, identities, len(attribute), 2, seed, head)
     else:
         with FeatureStore.open(folder / "features", "benchmark") as store:
-            settings = PartitionSettings(seed=seed, identities_per_batch=identities_per_batch)
-            partition = learn_partition(store, identities, len(attribute), settings)
+            settings = InvRegSettings(identities_per_batch=identities_per_batch)
+            partition = learn_partition(store, identities, len(attribute), settings, seed=seed)
         subset, steps = partition.subset, int(partition.report["steps"])
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
     found = agreement(subset, attribute)

@@ -28,11 +28,13 @@ from arcface_fair.config import load_config  # noqa: E402
 from arcface_fair.export import load_backbone  # noqa: E402
 from arcface_fair.figures import PartitionedRun, open_run  # noqa: E402
 from arcface_fair.figures.composition import follows  # noqa: E402
+from arcface_fair.hosts.embedded import train  # noqa: E402
+from arcface_fair.plugin.partition import agreement  # noqa: E402
 from arcface_fair.run.checkpoint import kept_model_path  # noqa: E402
 from arcface_fair.run.embed import embed_bin  # noqa: E402
 from arcface_fair.synthetic import World, write_world  # noqa: E402
-from arcface_fair.hosts.embedded import train  # noqa: E402
-from invreg_plugin.partition import PartitionSettings, agreement, learn_partition  # noqa: E402
+from invreg_plugin.config import InvRegSettings  # noqa: E402
+from invreg_plugin.learning import learn_partition  # noqa: E402
 
 
 def main() -> None:
@@ -90,7 +92,8 @@ def relearn(run: PartitionedRun, epoch: int, objective: str, restarts: int) -> l
             features,
             run.dataset.identities,
             run.num_classes,
-            PartitionSettings(objective=objective, seed=100 + restart),
+            InvRegSettings(objective=objective),
+            seed=100 + restart,
         ).subset
         for restart in range(restarts)
     ]

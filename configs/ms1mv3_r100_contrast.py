@@ -9,7 +9,6 @@ import runpy
 from pathlib import Path
 
 config = runpy.run_path(str(Path(__file__).with_name("ms1mv3_r100_invreg.py")))["config"]
-config.plugins = ["invreg_plugin", "gabn_plugin"]
+config.plugins = ["invreg_plugin", "contrast_plugin"]
 # 8 is the first epoch at or after 0.375 of 21, where the map is drawn.
 config.invreg = dict(weight=0.0, stages=(8,), objective="rex", images_per_identity=6)
-config.gabn = dict(erasing="contrast", confidence=False, adversarial=False)

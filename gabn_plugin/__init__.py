@@ -15,12 +15,12 @@ from torch import Tensor
 
 from arcface_fair.attention.gradient_maps import ObjectiveScale
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.loading import Plugin
-from arcface_fair.plugin.penalties import Augmentation, Penalty
-from arcface_fair.plugin.session import Session, Step
+from arcface_fair.plugin.context import LossStep
+from arcface_fair.plugin.parts import Augmentation, Penalty, Plugin
+from arcface_fair.plugin.session import Session
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings as Settings
-from gabn_plugin.contrast import ContrastErasing
+from gabn_plugin.config import reads_old
 from gabn_plugin.hook import BalanceSchedule, BalanceState
 from gabn_plugin.margin import ShiftedNegatives, angular_margin, install_shift
 from gabn_plugin.step import BalanceStep
@@ -29,43 +29,34 @@ from gabn_plugin.watch import AttentionWatch
 NAME = "gabn"
 LOGGER = logging.getLogger("arcface_fair.gabn")
 
-__all__ = ["NAME", "Settings", "build"]
+__all__ = ["NAME", "Settings", "build", "reads_old"]
 
 
 def build(settings: Settings, session: Session) -> Plugin:
     """The parts of GABN for one run. Raises UserError for groups that it cannot work with."""
     names = _group_names(settings, session)
-    seed = session.seed if settings.seed is None else settings.seed
+    seed = session.run.seed if settings.seed is None else settings.seed
     classifier = None
     if settings.adversarial:
-        classifier = MapClassifier(settings, len(names), seed, session.device)
+        classifier = MapClassifier(settings, len(names), seed, session.run.device)
     inner, unit, shifted = _shift(settings, session)
     scale, watch = ObjectiveScale(), AttentionWatch(names, session)
-    contrast = None
-    if settings.erasing == "contrast":
-        contrast = ContrastErasing(
-            settings.contrast_settings, session, seed=seed, grey=settings.fill, name=NAME
-        )
     balance = BalanceStep(
         settings, session, inner_margin=inner, unit=unit, shifted=shifted,
-        classifier=classifier, scale=scale, watch=watch, contrast=contrast,
+        classifier=classifier, scale=scale, watch=watch,
     )  # fmt: skip
 
-    def confusion(step: Step) -> Tensor:
+    def confusion(step: LossStep) -> Tensor:
         assert balance.term is not None
         return balance.term
 
     penalty = Penalty("gabn_confusion", confusion, weight=0.0)
     return Plugin(
         name=NAME,
-        hooks=(
-            *((contrast,) if contrast is not None else ()),
-            BalanceSchedule(settings, balance, penalty, classifier),
-            watch,
-        ),
+        hooks=(BalanceSchedule(settings, balance, penalty, classifier), watch),
         penalties=(penalty,),
         augmentations=(Augmentation("gabn", balance),),
-        state=BalanceState(classifier, scale, contrast),
+        state=BalanceState(classifier, scale),
     )
 
 
@@ -92,7 +83,7 @@ def _shift(settings: Settings, session: Session) -> tuple[Any, float, ShiftedNeg
 
 def _group_names(settings: Settings, session: Session) -> tuple[str, ...]:
     """One name per group; empty where there is no table and nothing asks for groups."""
-    table, attribute = session.group_table, session.group_attribute
+    table, attribute = session.run.group_table, session.group_attribute
     names: tuple[str, ...] = () if table is None or attribute is None else table[attribute].names
     if settings.num_groups is not None:
         if settings.num_groups < len(names):

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.settings import check_choice, check_range, parse_block
-from gabn_plugin.contrast.settings import ContrastSettings
+from arcface_fair.plugin.settings import check_choice, check_range
 
 OBJECTIVES = ("term", "shift", "literal")
-ERASING = ("attention", "random", "rolled", "contrast", "off")
+ERASING = ("attention", "random", "rolled", "off")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,8 @@ class GabnSettings:
     objective: str = "term"  # term | shift | literal: how K and L_adv enter the loss
     # Erasure (section 3.4).
     # attention: GAM-SFRE | random, rolled: its controls (rectangles anywhere; those of GAM-SFRE
-    # moved together to a random place) | contrast: partition-contrast erasing, ours and in
-    # neither paper, with the settings ``contrast`` | off
+    # moved together to a random place) | off
     erasing: str = "attention"
-    contrast: dict[str, Any] = field(default_factory=dict)  # contrast/settings.py
     rectangles: int = 20  # N, rectangles per image
     height: int = 10  # largest height of a rectangle, pixels; drawn from 1..height
     width: int = 10  # largest width, likewise
@@ -57,9 +55,9 @@ class GabnSettings:
     classifier_width: int = 64  # channels of its first stage; 64 is ResNet-18
     classifier_balance: bool = True  # in eq. (3) groups count alike | False: maps do, as printed
     classifier_every: int = 1  # it is trained on every n-th step
-    classifier_lr: float = 0.1
-    classifier_momentum: float = 0.9
-    classifier_weight_decay: float = 5e-4
+    classifier_lr: float = 0.1  # of its SGD
+    classifier_momentum: float = 0.9  # likewise
+    classifier_weight_decay: float = 5e-4  # likewise
     classifier_lr_steps: tuple = (9, 15, 20)  # epochs at which its rate is divided by 10
     seed: int | None = None  # of rectangles and classifier; None: the run's seed
 
@@ -67,12 +65,6 @@ class GabnSettings:
         """Raises UserError for the first value that is out of range."""
         check_choice("gabn.objective", self.objective, OBJECTIVES)
         check_choice("gabn.erasing", self.erasing, ERASING)
-        if self.contrast and self.erasing != "contrast":
-            raise UserError(
-                f"gabn.contrast is set but gabn.erasing is {self.erasing!r}, expected 'contrast'; "
-                "set gabn.erasing = 'contrast' or leave gabn.contrast out"
-            )
-        _ = self.contrast_settings  # refuses what is wrong in the block
         check_choice("gabn.shift_gradient", self.shift_gradient, ("upstream", "exact"))
         check_choice("gabn.second_order", self.second_order, ("exact", "difference"))
         for key in ("rectangles", "height", "width", "every", "classifier_every"):
@@ -102,11 +94,33 @@ class GabnSettings:
         return self.classifier_lr * 0.1 ** sum(epoch >= step for step in self.classifier_lr_steps)
 
     @property
-    def contrast_settings(self) -> ContrastSettings:
-        """The block ``contrast``, checked."""
-        return parse_block(ContrastSettings, self.contrast, "gabn.contrast")
-
-    @property
     def differentiable(self) -> bool:
         """Whether L_adv reaches the backbone's weights through the maps."""
         return self.adversarial and self.objective == "term" and self.weight > 0
+
+
+def reads_old(config: Mapping[str, Any]) -> tuple[dict[str, Any], str] | None:
+    """The config as it is written since contrast erasing left this plugin, and a sentence.
+
+    None where ``gabn.erasing`` is not "contrast". What is left of GABN goes first, so that it sees
+    the clean images as before; where nothing is left, its block and its module go.
+    """
+    block = config.get("gabn")
+    if not isinstance(block, Mapping) or block.get("erasing") != "contrast":
+        return None
+    own = {**block, "erasing": "off"}
+    contrast = {"grey": own.get("fill", 0.0), "seed": own.get("seed")}
+    contrast |= dict(own.pop("contrast", {}))
+    stays = own.get("confidence", True) or own.get("adversarial", True)
+    plugins: list[str] = []
+    for name in config["plugins"]:
+        if name not in ("gabn_plugin", "gabn"):
+            plugins.append(name)
+        else:
+            plugins += [name, "contrast_plugin"] if stays else ["contrast_plugin"]
+    kept = {key: value for key, value in config.items() if key != "gabn"}
+    kept |= {"plugins": plugins, "contrast": contrast, **({"gabn": own} if stays else {})}
+    return kept, (
+        "config.gabn.erasing = 'contrast' is now the plugin contrast_plugin with its block "
+        "config.contrast; it is read as that, write it so"
+    )

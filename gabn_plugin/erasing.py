@@ -55,24 +55,6 @@ def rectangle_mask(
     return counts[:, :tall, :wide] > 0
 
 
-def rolled(mask: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Masks [B, H, W] of equal area: ``mask`` [H, W] or [B, H, W] moved on a torus.
-
-    down, right: int64 [B], by how many pixels each.
-    """
-    tall, wide = mask.shape[-2:]
-    rows = (torch.arange(tall, device=mask.device) - down[:, None]) % tall
-    columns = (torch.arange(wide, device=mask.device) - right[:, None]) % wide
-    masks = mask.expand(len(down), tall, wide)
-    image = torch.arange(len(down), device=mask.device)[:, None, None]
-    return masks[image, rows[:, :, None], columns[:, None, :]]
-
-
-def whole(uniforms: Tensor, count: int) -> Tensor:
-    """Whole numbers 0..count-1 from uniforms of any shape."""
-    return (uniforms * count).long().clamp(max=count - 1)
-
-
 def erase(images: Tensor, mask: Tensor, fill: float) -> Tensor:
     """``images`` [B, 3, H, W] with ``fill`` where ``mask`` [B, H, W]; a new tensor."""
     return images.masked_fill(mask[:, None], fill)

@@ -6,12 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 from arcface_fair.attention.gradient_maps import ObjectiveScale
-from arcface_fair.plugin.hooks import Hook
-from arcface_fair.plugin.penalties import Penalty
+from arcface_fair.plugin.parts import Hook, Penalty
 from arcface_fair.plugin.session import Session
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings
-from gabn_plugin.contrast import ContrastErasing
 from gabn_plugin.step import BalanceStep, is_due
 
 
@@ -41,29 +39,22 @@ class BalanceSchedule(Hook):
 
     def _set_weight(self, session: Session) -> None:
         coming = session.global_step + 1
-        begun = coming > self.settings.start * session.total_steps
+        begun = coming > self.settings.start * session.run.total_steps
         on = self.settings.differentiable and begun and is_due(coming, self.settings.every)
         self.penalty.weight = self.balance.weight = self.settings.weight if on else 0.0
 
 
 class BalanceState:
-    """What a checkpoint keeps of GABN: classifier of maps, objective's scale, contrast."""
+    """What a checkpoint keeps of GABN: classifier of maps, objective's scale."""
 
-    def __init__(
-        self,
-        classifier: MapClassifier | None,
-        scale: ObjectiveScale,
-        contrast: ContrastErasing | None = None,
-    ) -> None:
-        self.classifier, self.scale, self.contrast = classifier, scale, contrast
+    def __init__(self, classifier: MapClassifier | None, scale: ObjectiveScale) -> None:
+        self.classifier, self.scale = classifier, scale
 
     def state_dict(self) -> dict[str, Any]:
         """The same on every rank."""
         state: dict[str, Any] = {"scale": self.scale.state_dict()}
         if self.classifier is not None:
             state["classifier"] = self.classifier.state_dict()
-        if self.contrast is not None:
-            state["contrast"] = self.contrast.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -71,5 +62,3 @@ class BalanceState:
         self.scale.load_state_dict(state["scale"])
         if self.classifier is not None and "classifier" in state:
             self.classifier.load_state_dict(state["classifier"])
-        if self.contrast is not None and "contrast" in state:
-            self.contrast.load_state_dict(state["contrast"])

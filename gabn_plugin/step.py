@@ -24,14 +24,15 @@ from arcface_fair.attention.gradient_maps import (
     ObjectiveScale,
     attend,
     plain_margin,
+    rolled,
     statistics_held,
 )
 from arcface_fair.head import Active
-from arcface_fair.plugin.session import Session, Step
+from arcface_fair.plugin.context import BatchStep
+from arcface_fair.plugin.session import Session
 from gabn_plugin.adversarial import Confusion
 from gabn_plugin.classifier import FEWEST_ROWS, MapClassifier
 from gabn_plugin.config import GabnSettings
-from gabn_plugin.contrast import ContrastErasing
 from gabn_plugin.erasing import (
     check_rectangles,
     erase,
@@ -39,7 +40,6 @@ from gabn_plugin.erasing import (
     random_pixels,
     random_sides,
     rectangle_mask,
-    rolled,
 )
 from gabn_plugin.margin import ShiftedNegatives
 from gabn_plugin.watch import AttentionWatch
@@ -59,13 +59,11 @@ class BalanceStep:
         classifier: MapClassifier | None,
         scale: ObjectiveScale,
         watch: AttentionWatch,
-        contrast: ContrastErasing | None = None,
     ) -> None:
-        self.contrast = contrast
         self.settings, self.session, self.watch = settings, session, watch
         self.inner_margin, self.unit, self.shifted = inner_margin, unit, shifted
         self.classifier, self.scale = classifier, scale
-        self.seed = session.seed if settings.seed is None else settings.seed
+        self.seed = session.run.seed if settings.seed is None else settings.seed
         self.weight = 0.0  # of L_adv in this step; set by the schedule
         self.term: Tensor | None = None
         self.confusion: Confusion | None = None
@@ -75,7 +73,7 @@ class BalanceStep:
                 share=settings.share, second_order=settings.second_order,
             )  # fmt: skip
 
-    def __call__(self, step: Step) -> Tensor:
+    def __call__(self, step: BatchStep) -> Tensor:
         """The images of the second pass; sets K and the term on the way. All ranks together."""
         self.term = None
         head = self.session.head
@@ -93,9 +91,10 @@ class BalanceStep:
             self.shifted.angle = self._shift(pmax, all_groups, confusion)
         return self._erased(step, seen)
 
-    def _look(self, step: Step, margin: Any, active: Active | None) -> Attention | None:
+    def _look(self, step: BatchStep, margin: Any, active: Active | None) -> Attention | None:
         """The clean pass, if this step needs maps."""
-        training = self.classifier is not None and self._due(step, self.settings.classifier_every)
+        due = is_due(step.global_step, self.settings.classifier_every)
+        training = self.classifier is not None and due
         shifting = self.classifier is not None and self.settings.objective != "term"
         erasing = self.settings.erasing in ("attention", "rolled")
         if not (erasing or training or shifting or self.weight > 0):
@@ -110,7 +109,12 @@ class BalanceStep:
         return self.confusion is not None and self.weight > 0 and self.confusion.uses_graph
 
     def _adversarial(
-        self, step: Step, seen: Attention, all_groups: Tensor, margin: Any, active: Active | None
+        self,
+        step: BatchStep,
+        seen: Attention,
+        all_groups: Tensor,
+        margin: Any,
+        active: Active | None,
     ) -> Tensor | None:
         """Trains the classifier, then prepares L_adv: as a term, or its value for K."""
         if self.classifier is None or self.confusion is None:
@@ -118,7 +122,7 @@ class BalanceStep:
         known = int((all_groups >= 0).sum())
         if known < FEWEST_ROWS and self.weight == 0:
             return None
-        if known >= FEWEST_ROWS and self._due(step, self.settings.classifier_every):
+        if known >= FEWEST_ROWS and is_due(step.global_step, self.settings.classifier_every):
             loss, accuracy = self.classifier.learn(seen.maps, step.groups, all_groups)
             self.session.log("gabn/classifier_loss", loss)
             self.session.log("gabn/classifier_accuracy", accuracy)
@@ -136,7 +140,7 @@ class BalanceStep:
         return None
 
     @torch.no_grad()
-    def _confidence(self, step: Step, seen: Attention | None, active: Active | None) -> Tensor:
+    def _confidence(self, step: BatchStep, seen: Attention | None, active: Active | None) -> Tensor:
         """pmax [N] of the margin's probabilities in the clean pass (eq. 5's P_max)."""
         if seen is not None and self.settings.gam_margin:
             return seen.pmax
@@ -147,13 +151,13 @@ class BalanceStep:
                 embeddings, step.labels, margin=self.inner_margin, active=active
             ).pmax
 
-    def _embeddings(self, step: Step) -> Tensor:
+    def _embeddings(self, step: BatchStep) -> Tensor:
         with statistics_held(self.session.backbone):
             return self.session.backbone(step.images)
 
     def _shift(self, pmax: Tensor | None, all_groups: Tensor, confusion: Tensor | None) -> Tensor:
         """K in radians (eq. 7), detached and equal on all ranks."""
-        total = torch.zeros((), device=self.session.device)
+        total = torch.zeros((), device=self.session.run.device)
         if pmax is not None:
             share = (pmax >= self.settings.threshold).float().mean()
             self.session.log("gabn/confident_share", share)
@@ -173,13 +177,11 @@ class BalanceStep:
         self.session.log("gabn/shift_rad", angle)
         return angle
 
-    def _erased(self, step: Step, seen: Attention | None) -> Tensor:
+    def _erased(self, step: BatchStep, seen: Attention | None) -> Tensor:
         """The images with rectangles erased; draws are those of the whole batch on every rank."""
         settings = self.settings
         if settings.erasing == "off":
             return step.images
-        if self.contrast is not None:
-            return self.contrast(step)
         batch, _, tall, wide = step.images.shape
         check_rectangles(settings.height, settings.width, (tall, wide))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step.global_step)
@@ -200,10 +202,6 @@ class BalanceStep:
             right = torch.randint(wide, (rows,), generator=generator)[own]
             mask = rolled(mask, down.to(mask.device), right.to(mask.device))
         return erase(step.images, mask, settings.fill)
-
-    @staticmethod
-    def _due(step: Step, every: int) -> bool:
-        return is_due(step.global_step, every)
 
 
 def is_due(global_step: int, every: int) -> bool:

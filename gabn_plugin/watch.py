@@ -6,8 +6,6 @@ G groups, B rows on this rank, N rows of the gathered batch. Nothing here change
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,7 +17,7 @@ from arcface_fair.attention.gradient_maps import (
     half_mass_area,
     relative_maps,
 )
-from arcface_fair.plugin.hooks import Hook
+from arcface_fair.plugin.parts import Hook
 from arcface_fair.plugin.session import Session
 
 _MEMORY = 0.98  # of the running confidence, per step
@@ -28,20 +26,19 @@ _MEMORY = 0.98  # of the running confidence, per step
 class AttentionWatch(Hook):
     """Maps and confidence per group; written at the end of every epoch.
 
-    To TensorBoard (folder ``tensorboard/gabn``) go the average maps as images, to
+    To TensorBoard go the average maps as images and their areas, to
     ``gabn/maps_epoch_N.npz`` the arrays. A resume inside an epoch counts from there on.
     """
 
     def __init__(self, names: tuple[str, ...], session: Session) -> None:
         self.names, self.session = names, session
         self.count = len(names)
-        self.confidence = torch.zeros(2, self.count, device=session.device)
-        self._writer: Any = None
+        self.confidence = torch.zeros(2, self.count, device=session.run.device)
         self._reset()
 
     def _reset(self) -> None:
         self.maps: Tensor | None = None
-        self.counts = torch.zeros(self.count, device=self.session.device)
+        self.counts = torch.zeros(self.count, device=self.session.run.device)
 
     def see(self, seen: Attention, groups: Tensor) -> None:
         """Adds this rank's maps, each divided by its mean."""
@@ -75,7 +72,7 @@ class AttentionWatch(Hook):
         averages = (maps[there] / counts[there, None, None]).cpu()
         if not there:
             return
-        folder = session.work_dir / "gabn"
+        folder = session.run.work_dir / "gabn"
         folder.mkdir(parents=True, exist_ok=True)
         names = [self.names[g] for g in there]
         np.savez(
@@ -84,19 +81,8 @@ class AttentionWatch(Hook):
             names=np.array(names),
             images=counts[there].cpu().numpy().astype(np.int64),
         )
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter  # heavy; only where it is used
-
-            self._writer = SummaryWriter(log_dir=str(session.work_dir / "tensorboard" / "gabn"))
         top = averages.amax((1, 2), keepdim=True).clamp_min(1e-9)
         areas = half_mass_area(averages)
         for name, image, area in zip(names, averages / top, areas, strict=True):
-            self._writer.add_image(f"attention/{name}", image[None].numpy(), session.global_step)
-            self._writer.add_scalar(f"attention_area/{name}", float(area), session.global_step)
-        self._writer.flush()
-
-    def after_train(self, session: Session) -> None:
-        """Closes the file."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+            session.log(f"gabn/attention/{name}", image[None])
+            session.log(f"gabn/attention_area/{name}", area)

@@ -8,13 +8,13 @@ identities at the listed epochs, and one penalty over all partitions found so fa
 
 from __future__ import annotations
 
-from arcface_fair.plugin.loading import Plugin
-from arcface_fair.plugin.penalties import Penalty
+from arcface_fair.plugin.partition import STAGES
+from arcface_fair.plugin.parts import Penalty, Plugin
 from arcface_fair.plugin.session import Session
 from invreg_plugin.config import InvRegSettings as Settings
-from invreg_plugin.hook import SHARED_STAGES, PartitionStages, check_stages
+from invreg_plugin.hook import PartitionStages, check_stages
+from invreg_plugin.penalty import invariance, subset_risk_correction
 from invreg_plugin.state import Partitions
-from invreg_plugin.terms import invariance, subset_risk_correction
 
 NAME = "invreg"
 
@@ -24,8 +24,8 @@ __all__ = ["NAME", "Settings", "build"]
 def build(settings: Settings, session: Session) -> Plugin:
     """The parts of INV-REG for one run. Raises UserError for stages that cannot be made."""
     check_stages(settings, session)
-    session.shared[SHARED_STAGES] = (NAME, tuple(settings.stages))
-    partitions = Partitions(len(settings.stages), session.num_classes, session.device)
+    session.shared[STAGES] = (NAME, tuple(settings.stages))
+    partitions = Partitions(len(settings.stages), session.run.num_classes, session.run.device)
     penalty = Penalty("invreg", invariance(settings.penalty, partitions), settings.weight)
     penalties = [penalty]
     if settings.risk == "subsets":

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from arcface_fair.errors import UserError
+from arcface_fair.plugin.partition import MAX_SUBSETS
 from arcface_fair.plugin.settings import check_choice, check_range
 from invreg_plugin.objective import OBJECTIVES
 
@@ -33,8 +34,14 @@ class InvRegSettings:
     attribute: str | None = None  # the group table's column for "table"; None: the first
     objective: str = "paper"  # what learning maximises: paper | rex | irmv1
     visits: int = 100  # most passes over the identities in learning; weak attributes need more
-    identities_per_batch: int = 128
-    images_per_identity: int = 4
+    min_steps: int = 200  # few identities: more passes until so many steps are made
+    identities_per_batch: int = 128  # of a step of learning
+    images_per_identity: int = 4  # of such a batch, drawn anew each time
+    learning_rate: float = 0.5  # of the scores' Adam; times 0.2 at 20, 40, 60, 80 % of the steps
+    balance: float = 1.0  # weight of the entropy of the subset sizes; 0 turns it off
+    temperature: float = 0.3  # of the cosine similarities
+    tolerance: float = 0.001  # share of identities that may still change in a quiet pass
+    patience: int = 5  # quiet passes after which learning stops; 0: never early
     projection: bool = False  # learn on a small projection head's outputs, as released
     flip_average: bool = False  # features are the mean over the image and its mirror image
     seed: int | None = None  # of the partitions; None: the run's seed
@@ -61,9 +68,16 @@ class InvRegSettings:
                     "give one value, or one per stage"
                 )
         for stage in range(len(self.stages)):
-            check_range("invreg.subsets", self.subsets_at(stage), 2, 254)
+            check_range("invreg.subsets", self.subsets_at(stage), 2, MAX_SUBSETS)
             check_choice("invreg.partition", self.partition_at(stage), PARTITIONS)
         check_range("invreg.visits", self.visits, 1)
+        check_range("invreg.min_steps", self.min_steps, 1)
+        check_range("invreg.patience", self.patience, 0)
+        check_range("invreg.learning_rate", self.learning_rate, 1e-6, 100)
+        check_range("invreg.balance", self.balance, 0, 1e6)
+        # e^(1 / temperature) of a batch's rows is summed in float32.
+        check_range("invreg.temperature", self.temperature, 0.02, 100)
+        check_range("invreg.tolerance", self.tolerance, 0, 1)
         check_range("invreg.identities_per_batch", self.identities_per_batch, 2)
         check_range("invreg.images_per_identity", self.images_per_identity, 2)
 

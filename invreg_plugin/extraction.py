@@ -36,7 +36,7 @@ def extract_features(session: Session, path: Path, *, flip_average: bool) -> Fea
     full disk, an image of no use, features that are not finite). ``flip_average`` adds the mirror
     image's feature.
     """
-    dataset = session.dataset
+    dataset = session.run.dataset
     with rank0_statistics(session.backbone):
         tensors = [*session.backbone.parameters(), *session.backbone.buffers()]
         owner = fingerprint(tensors, dataset.num_images, dataset.describe(0), flip_average)
@@ -56,10 +56,10 @@ def extract_features(session: Session, path: Path, *, flip_average: bool) -> Fea
 
 
 def _fill(session: Session, store: FeatureStore, positions: np.ndarray, flip_average: bool) -> None:
-    runs = runs_of_neighbours(positions, session.batch_size)
+    runs = runs_of_neighbours(positions, session.run.batch_size)
     images = clean_images(
-        session.dataset, runs, num_workers=session.num_workers,
-        skip_bad_images=session.skip_bad_images, device=session.device, title="features",
+        session.run.dataset, runs, num_workers=session.run.num_workers,
+        skip_bad_images=session.run.skip_bad_images, device=session.run.device, title="features",
     )  # fmt: skip
     with closing(images):
         # The plan, not the batch, says where rows belong: a bad image's row names its stand-in.

@@ -148,11 +148,6 @@ class FeatureStore:
         self._get(self._flags_at + start, flags.data)
         return start + np.flatnonzero(flags == 0)
 
-    @property
-    def complete(self) -> bool:
-        """Whether every image has its row."""
-        return not len(self.missing())
-
     def read(self, positions: np.ndarray) -> np.ndarray:
         """Rows at ``positions`` in the order asked for, float32 [n, D]."""
         positions = np.asarray(positions, dtype=np.int64)

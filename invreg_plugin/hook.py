@@ -4,37 +4,34 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from arcface_fair import dist
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.hooks import Hook
-from arcface_fair.plugin.penalties import Penalty
-from arcface_fair.plugin.session import Session
-from invreg_plugin.assignments import (
+from arcface_fair.plugin.partition import (
+    PARTITION,
     Partition,
     agreement,
     check_subsets,
-    random_partition,
-    shuffled_partition,
-    table_partition,
+    stage_path,
+    subset_name,
 )
+from arcface_fair.plugin.parts import Hook, Penalty
+from arcface_fair.plugin.session import Session
 from invreg_plugin.config import InvRegSettings
 from invreg_plugin.extraction import extract_features
-from invreg_plugin.partition import PartitionSettings, learn_partition
+from invreg_plugin.learning import LearnedPartition, learn_partition
 from invreg_plugin.penalty import subset_means
-from invreg_plugin.progress import stage_bar
 from invreg_plugin.state import Partitions
-from invreg_plugin.tables import subset_name, write_partition_tsv
 
 LOGGER = logging.getLogger("arcface_fair.invreg")
-
-# Published for other plugins in ``session.shared``: the newest partition, uint8 [C], 255 = none;
-# and, from the start, this plugin's name and the epochs before which it makes one.
-SHARED_NAME, SHARED_STAGES = "identity_partition", "identity_partition_stages"
 
 # In the run's folder while a stage lasts, and after one that was interrupted.
 FEATURES = "features.bin"
@@ -53,7 +50,7 @@ class PartitionStages(Hook):
         """Publishes the newest partition that a checkpoint brought."""
         if stages := self.partitions.learned_stages:
             newest = max(stages, key=lambda stage: self.settings.stages[stage])
-            session.shared[SHARED_NAME] = self.partitions.subset[newest].cpu().numpy()
+            session.shared[PARTITION] = self.partitions.subset[newest].cpu().numpy()
 
     def before_epoch(self, session: Session) -> None:
         """Makes every due stage that does not exist; a stage is redone, never skipped."""
@@ -65,10 +62,7 @@ class PartitionStages(Hook):
     def after_loss(self, session: Session) -> None:
         """Offers curves: lambda, and every subset's risk, the cross entropy of its rows."""
         session.log("invreg/weight", self.penalty.weight)
-        step = session.step
-        assert step is not None
-        assert step.ce is not None
-        assert step.batch_labels is not None
+        step = session.loss_step
         stages = self.partitions.learned_stages
         if not stages:
             return
@@ -86,18 +80,17 @@ class PartitionStages(Hook):
                 session.log(tag, self._risks[row, subset])
 
     def _make(self, stage: int, session: Session) -> None:
-        seed = session.seed if self.settings.seed is None else self.settings.seed
+        seed = session.run.seed if self.settings.seed is None else self.settings.seed
         num_subsets = self.settings.subsets_at(stage)
         partition = self._partition(stage, num_subsets, seed + stage, session)
         self._report(stage, partition, session)
         subset = torch.from_numpy(partition.subset)
-        self.partitions.put(stage, subset, partition.subsets, seed + stage)
-        session.shared[SHARED_NAME] = partition.subset
+        self.partitions.put(stage, subset, len(partition.names), seed + stage)
+        session.shared[PARTITION] = partition.subset
         error = None
         if dist.rank() == 0:
-            path = session.work_dir / "partitions" / f"stage_{stage + 1}.tsv"
             try:
-                write_partition_tsv(path, partition)
+                partition.write(stage_path(session.run.work_dir, stage + 1))
             except UserError as found:
                 error = found
         dist.raise_together(error)
@@ -105,45 +98,39 @@ class PartitionStages(Hook):
     def _partition(self, stage: int, num_subsets: int, seed: int, session: Session) -> Partition:
         kind = self.settings.partition_at(stage)
         if kind == "random":
-            return random_partition(session.num_classes, num_subsets, seed)
+            return Partition.random(session.run.num_classes, num_subsets, seed)
         if kind == "table":
-            return table_partition(attribute_codes(session, self.settings.attribute))
-        learning = PartitionSettings(
-            subsets=num_subsets,
-            objective=self.settings.objective,
-            projection=self.settings.projection,
-            visits=self.settings.visits,
-            identities_per_batch=self.settings.identities_per_batch,
-            images_per_identity=self.settings.images_per_identity,
-            seed=seed,
-        )
-        path = session.work_dir / FEATURES
-        LOGGER.info("stage %d: features of %d images", stage + 1, session.dataset.num_images)
+            return Partition.of_codes(attribute_codes(session, self.settings.attribute))
+        path = session.run.work_dir / FEATURES
+        LOGGER.info("stage %d: features of %d images", stage + 1, session.run.dataset.num_images)
         with (
             extract_features(session, path, flip_average=self.settings.flip_average) as features,
             stage_bar(f"partition {stage + 1}") as progress,
         ):
             partition = learn_partition(
                 features,
-                session.dataset.identities,
-                session.num_classes,
-                learning,
+                session.run.dataset.identities,
+                session.run.num_classes,
+                self.settings,
+                num_subsets=num_subsets,
+                seed=seed,
                 progress=progress,
-                device=session.device,
+                device=session.run.device,
             )
         # Only now: whatever stopped the learning, the features wait for the run that goes on.
         dist.barrier()
         if dist.rank() == 0:
             path.unlink(missing_ok=True)
-        return shuffled_partition(partition, seed) if kind == "shuffled" else partition
+        return partition.shuffled(seed) if kind == "shuffled" else partition
 
     def _report(self, stage: int, partition: Partition, session: Session) -> None:
         """Says how large the subsets are and what the partition agrees with."""
         if dist.rank() != 0:
             return
+        objective = partition.objective if isinstance(partition, LearnedPartition) else math.nan
         LOGGER.info(
             "stage %d: subsets of %s identities, objective %.4f",
-            stage + 1, partition.sizes, partition.objective,
+            stage + 1, partition.sizes, objective,
         )  # fmt: skip
         for earlier in range(stage):
             if self.partitions.learned(earlier):
@@ -151,7 +138,7 @@ class PartitionStages(Hook):
                 nmi, match = agreement(partition.subset, before)
                 LOGGER.info("stage %d against stage %d: NMI %.3f, match %.3f",
                             stage + 1, earlier + 1, nmi, match)  # fmt: skip
-        table = session.group_table
+        table = session.run.group_table
         for name, attribute in (table.attributes if table is not None else {}).items():
             nmi, match = agreement(partition.subset, attribute.codes)
             LOGGER.info("stage %d against %s: NMI %.3f, match %.3f", stage + 1, name, nmi, match)
@@ -159,17 +146,17 @@ class PartitionStages(Hook):
 
 def check_stages(settings: InvRegSettings, session: Session) -> None:
     """Refuses, before the first step, what a stage would refuse hours later (UserError)."""
-    late = [stage for stage in settings.stages if stage >= session.num_epochs]
+    late = [stage for stage in settings.stages if stage >= session.run.num_epochs]
     if late:
         raise UserError(
             f"invreg.stages lists epoch {late[0]}, but the run ends after epoch "
-            f"{session.num_epochs - 1}; epochs count from 0, list earlier ones"
+            f"{session.run.num_epochs - 1}; epochs count from 0, list earlier ones"
         )
     kinds = [settings.partition_at(stage) for stage in range(len(settings.stages))]
-    images = np.bincount(session.dataset.identities, minlength=session.num_classes)
+    images = np.bincount(session.run.dataset.identities, minlength=session.run.num_classes)
     for stage, kind in enumerate(kinds):
         if kind == "table":
-            table_partition(attribute_codes(session, settings.attribute))
+            Partition.of_codes(attribute_codes(session, settings.attribute))
         else:
             check_subsets(settings.subsets_at(stage), int((images > 0).sum()))
     if {"learned", "shuffled"} & set(kinds) and images.max() < 2:
@@ -185,16 +172,27 @@ def attribute_codes(session: Session, name: str | None) -> np.ndarray:
 
     Raises UserError where there is no table or no such column.
     """
-    table = session.group_table
+    table = session.run.group_table
     if table is None:
         raise UserError(
             "invreg.partition is 'table' but the run has no group table; "
             "set config.groups, or use partition = 'learned'"
         )
-    chosen = name or next(iter(table.attributes))
-    if chosen not in table.attributes:
-        raise UserError(
-            f"invreg.attribute is {chosen!r}, but the group table has the columns "
-            f"{', '.join(table.attributes)}; choose one of them"
-        )
-    return table.attributes[chosen].codes
+    return table[name or next(iter(table.attributes))].codes
+
+
+@contextmanager
+def stage_bar(title: str) -> Iterator[Callable[[int, int, float], None]]:
+    """A bar that rank 0 shows; gives what moves it: (steps done, steps in all, objective)."""
+    bar = tqdm(desc=title, unit="step", disable=dist.rank() != 0, leave=False, dynamic_ncols=True)
+
+    def show(done: int, total: int, objective: float) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done % 20 == 0:
+            bar.set_postfix_str(f"objective {objective:.4f}")
+
+    try:
+        yield show
+    finally:
+        bar.close()

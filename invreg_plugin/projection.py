@@ -18,7 +18,7 @@ from arcface_fair import dist
 from invreg_plugin.batches import Batch, ClassBalancedBatches
 
 if TYPE_CHECKING:
-    from invreg_plugin.partition import Features, PartitionSettings
+    from invreg_plugin.learning import Features
 
 HIDDEN, OUTPUT, PASSES, RATE = 512, 128, 5, 1e-3
 
@@ -26,15 +26,16 @@ HIDDEN, OUTPUT, PASSES, RATE = 512, 128, 5, 1e-3
 def train(
     source: Features,
     batches: ClassBalancedBatches,
-    settings: PartitionSettings,
+    temperature: float,
+    seed: int,
     device: torch.device,
 ) -> Callable[[Tensor], Tensor]:
     """A function from features [n, D] to L2-normalised outputs [n, 128], the same on all ranks."""
-    head = _head(source.shape[1], settings.seed).to(device)
+    head = _head(source.shape[1], seed).to(device)
     optimiser = torch.optim.Adam(head.parameters(), lr=RATE)
     for index in range(PASSES):
         for batch in batches.one_pass(index):
-            _step(head, optimiser, source, batch, settings.temperature, device)
+            _step(head, optimiser, source, batch, temperature, device)
     for tensor in head.state_dict().values():
         dist.broadcast_(tensor)
     return lambda features: _outputs(head, features)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from arcface_fair.errors import UserError
-from invreg_plugin.assignments import NOT_LEARNED
+from arcface_fair.plugin.partition import NOT_ASSIGNED
 
 
 class Partitions:
@@ -23,7 +23,7 @@ class Partitions:
 
     def __init__(self, num_stages: int, num_classes: int, device: torch.device) -> None:
         shape = (num_stages, num_classes)
-        self.subset = torch.full(shape, NOT_LEARNED, dtype=torch.uint8, device=device)
+        self.subset = torch.full(shape, NOT_ASSIGNED, dtype=torch.uint8, device=device)
         self.num_subsets = [0] * num_stages
         self.seeds = [0] * num_stages
 
@@ -50,7 +50,7 @@ class Partitions:
     def of_batch(self, batch_labels: Tensor) -> Tensor:
         """Subsets of the rows of a batch in every learned partition: int64 [P, N], -1 = none."""
         rows = self.subset[self.learned_stages][:, batch_labels].long()
-        return rows.masked_fill(rows == NOT_LEARNED, -1)
+        return rows.masked_fill(rows == NOT_ASSIGNED, -1)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and numbers only."""

@@ -14,7 +14,8 @@ from studies.plan import Run, Settings
 PLAIN_S = 36.0  # ArcFace, with start and judging
 STARTING_S = 6.0  # of that: imports, loading, drawing, which no record counts
 STAGE_S = 2.0  # one learned partition
-ERASING_S = {"attention": 30.0, "rolled": 30.0, "contrast": 11.0}
+ERASING_S = {"attention": 30.0, "rolled": 30.0}
+CONTRAST_S = 11.0
 ADVERSARIAL_S = 80.0
 
 
@@ -29,6 +30,8 @@ def expected_s(settings: Settings, measured: Mapping[str, float]) -> float:
     if "gabn_plugin" in plugins:
         seconds += ERASING_S.get(str(gabn.get("erasing", "attention")), 0.0)
         seconds += ADVERSARIAL_S if gabn.get("adversarial", True) else 0.0
+    if "contrast_plugin" in plugins:
+        seconds += CONTRAST_S
     if "invreg_plugin" in plugins:
         seconds += STAGE_S * len(invreg.get("stages", (1, 11, 17)))
     return seconds

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from arcface_fair.data.training.dataset import open_dataset
-from arcface_fair.evaluation.agreement import agreement
 from arcface_fair.export import load_backbone
+from arcface_fair.plugin.partition import agreement, codes_of
 from arcface_fair.run.checkpoint import checkpoint_path
 from arcface_fair.run.embed import embed_bin
 from arcface_fair.synthetic.diagnostic_pairs import diagnose as judge_pairs
@@ -43,10 +43,10 @@ def diagnose(finished: Finished) -> dict[str, Any]:
     """
     planted = planted_side(finished.world)
     found: dict[str, Any] = {}
-    contrast = finished.output / "gabn" / "contrast.npz"
+    contrast = finished.output / "contrast" / "contrast.npz"
     if contrast.is_file():
         with np.load(contrast) as file:
-            subset = np.where(file["subset"] == 255, -1, file["subset"].astype(np.int64))
+            subset = codes_of(file["subset"])
             found["partition"] = _follows(subset, planted)
             found["map"] = map_agreement(file["map"], finished.world)
     backbone = load_backbone(finished.output)

@@ -41,7 +41,7 @@ class Finished:
     """What a diagnosis may look at: everything that a run leaves.
 
     output: its folder, with model.pt, a checkpoint that holds the class centres alone (enough
-    for ``arcface_fair.run.centres.load_head``), config.json, partitions/ and gabn/.
+    for ``arcface_fair.run.centres.load_head``), config.json, and what plugins wrote.
     faces, held_out: folders of the people it was trained and judged on.
     """
 
@@ -157,7 +157,7 @@ def _keep(output: Path, kept: Path) -> None:
     kept.mkdir(parents=True)
     for name in ("model.pt", "config.json", "training.log"):
         shutil.copy2(output / name, kept / name)
-    for name in ("partitions", "gabn"):
+    for name in ("partitions", "gabn", "contrast"):
         if (output / name).is_dir():
             shutil.copytree(output / name, kept / name)
     state = read_state(checkpoint_path(output, 0))

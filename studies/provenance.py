@@ -10,24 +10,34 @@ import platform
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import arcface_fair
 
-# Parts of the package that train nothing.
-NOT_TRAINING = frozenset({"benchmark", "cli", "evaluation", "partitions", "bridge", "_patches"})
-CHECKOUT = Path(arcface_fair.__file__).parents[1]
+CHECKOUT = Path(__file__).resolve().parents[1]
+PLUGINS = ("contrast_plugin", "gabn_plugin", "invreg_plugin")
+# Parts of arcface_fair that train nothing, or of another host than the studies' own. A wheel adds
+# the configs and the patches, which a checkout keeps beside the package.
+NOT_TRAINING = tuple(
+    f"{part}/"
+    for part in (
+        "_configs", "_patches", "bridge.py", "cli", "evaluation", "export", "figures",
+        "hosts/upstream", "judge", "report",
+    )
+)  # fmt: skip
 
 
 def made() -> dict[str, Any]:
-    """Date, commit (None outside a checkout), whether files differ from it, digest of the training
-    code, versions, machine.
+    """Date, commit (None outside a checkout of this project), whether files differ from it, digest
+    of the training code, versions, machine.
     """
+    ours = in_our_checkout()
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "commit": _git("rev-parse", "HEAD") if ours else None,
+        "dirty": ours and bool(_git("status", "--porcelain", "--untracked-files=no")),
         "code": training_code(),
         "versions": {
             "arcface-fair": arcface_fair.__version__,
@@ -43,15 +53,32 @@ def made() -> dict[str, Any]:
     }
 
 
+def in_our_checkout() -> bool:
+    """Whether the repository around this file is this project's, and not one that surrounds an
+    environment in which somebody put it.
+    """
+    top = _git("rev-parse", "--show-toplevel")
+    return top is not None and Path(top).resolve() == CHECKOUT
+
+
 @cache
 def training_code() -> str:
-    """16 hex digits of the source of everything that decides what a network learns."""
-    parts = [p for p in CHECKOUT.glob("arcface_fair/*") if p.name not in NOT_TRAINING]
-    folders = [*parts, CHECKOUT / "invreg_plugin", CHECKOUT / "gabn_plugin"]
-    files = {path for part in folders for path in (*part.glob("**/*.py"), part)}
+    """16 hex digits of the source of everything that decides what a network learns.
+
+    Of the imported packages, wherever they lie: the same in a checkout and where it is installed.
+    """
     text = hashlib.sha256()
-    for path in sorted(path for path in files if path.suffix == ".py"):
-        text.update(path.read_bytes())
+    for package in ("arcface_fair", *PLUGINS):
+        spec = find_spec(package)
+        if spec is None or spec.origin is None:
+            continue
+        folder = Path(spec.origin).parent
+        for path in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).parts):
+            name = path.relative_to(folder).as_posix()
+            if package == "arcface_fair" and f"{name}/".startswith(NOT_TRAINING):
+                continue
+            text.update(f"{package}/{name}\n".encode())
+            text.update(path.read_bytes())
     return text.hexdigest()[:16]
 
 

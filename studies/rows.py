@@ -43,9 +43,9 @@ CONTRAST = "demo_contrast"
 
 
 def contrast(invreg: Mapping[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
-    """What a contrast run changes: INV-REG's block, and ``settings`` of ``gabn.contrast``."""
+    """What a contrast run changes: INV-REG's block, and ``settings`` of ``contrast``."""
     changes: dict[str, Any] = {"invreg": dict(invreg)} if invreg else {}
-    return {**changes, "gabn": {"contrast": settings}} if settings else changes
+    return {**changes, "contrast": settings} if settings else changes
 
 
 SHUFFLED: dict[str, Any] = {"partition": "shuffled"}

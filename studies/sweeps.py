@@ -3,8 +3,8 @@
 
 GABN: ``table3`` (threshold), ``table4`` (parts). INV-REG: ``table8`` (K), ``table9`` (number of
 partitions), ``figure6`` (lambda), ``linv`` (IRMv1 or REx in either step). ``leads``: what was left
-to try. A row's note tells where a value is not the paper's; `REAL_DATA` names the shipped config of
-every row of a paper's table.
+to try. A row's note tells where a value is not the paper's; docs/papers.md has the command of every
+row of a paper's table on the papers' data.
 
 GABN's maps must be readable, so its rows and their baseline run on ``small_aa``; those of ``small``
 are a lattice. They differ from the paper in what a CPU needs: a narrow classifier of maps
@@ -187,27 +187,4 @@ SWEEPS: dict[str, tuple[Row, ...]] = {
     "figure6": FIGURE_6,
     "linv": LINV,
     "leads": LEADS,
-}
-
-# Rows that only drawn faces can have, or whose number is about their scale.
-DRAWN_ONLY = ("ceiling", "aa_ceiling", "figure6_lambda_080")
-# The shipped config of every row of a paper's table, for real data.
-REAL_DATA: dict[str, str] = {
-    "aa_arcface": "bupt_balanced_r34",
-    **{row.name: f"bupt_balanced_r34_gabn_confidence{p}" for p, row in CONFIDENCE.items()},
-    **{
-        f"table4_{part}": f"bupt_balanced_r34_gabn_{part}"
-        for part in ("random", "ct", "sfre", "rolled")
-    },
-    "table4_gabn": "bupt_balanced_r34_gabn",
-    "arcface": "ms1mv3_r50_arcface",
-    "invreg": "ms1mv3_r50_invreg",
-    "invreg_shuffled": "invreg_shuffled",
-    "invreg_rex": "invreg_linv_rex_rex",
-    **{
-        row.name: f"invreg_{row.name}"
-        for rows in (TABLE_8, TABLE_9, FIGURE_6, LINV)
-        for row in rows
-        if row.name not in (*_MAIN, "arcface", *DRAWN_ONLY)
-    },
 }

@@ -10,6 +10,7 @@ import numpy as np
 
 from arcface_fair.figures import open_run
 from arcface_fair.figures.composition import follows
+from arcface_fair.plugin.partition import NOT_ASSIGNED, stage_files
 
 ALWAYS = ("race", "gender", "context")  # columns reported whatever they say
 TELLING = 3  # and so many more that a partition follows
@@ -21,10 +22,10 @@ def traces(output: Path) -> dict[str, Any]:
     Empty where no plugin wrote anything. Rates are 0..1, gaps are differences of cosines.
     """
     found: dict[str, Any] = {}
-    if list((output / "partitions").glob("stage_*.tsv")):
+    if stage_files(output):
         found["partitions"] = _partitions(output)
-    if (output / "gabn" / "contrast.npz").is_file():
-        found["contrast"] = _contrast(output / "gabn" / "contrast.npz")
+    if (output / "contrast" / "contrast.npz").is_file():
+        found["contrast"] = _contrast(output / "contrast" / "contrast.npz")
     return found
 
 
@@ -51,7 +52,7 @@ def _contrast(path: Path) -> dict[str, Any]:
             if name == "mask":
                 found["area"] = float(value.mean())
             elif name == "subset":
-                known = value[value != 255]
+                known = value[value != NOT_ASSIGNED]
                 found["sizes"] = np.bincount(known).tolist() if known.size else []
             elif value.dtype.kind in "biuf" and value.size <= 8:
                 found[name] = value.tolist()

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from arcface_fair import dist
-from arcface_fair.plugin.hooks import Hook
-from arcface_fair.plugin.loading import Plugin
+from arcface_fair.plugin.parts import Hook, Plugin
 
 NAME = "recorder"
 
@@ -29,7 +28,7 @@ class Recorder(Hook):
 
     def after_loss(self, session: Any) -> None:
         if dist.rank() == 0:
-            line = f"{session.global_step} {session.step.loss.item().hex()}\n"
+            line = f"{session.global_step} {session.loss.item().hex()}\n"
             with Path(self.settings.path).open("a") as file:
                 file.write(line)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import invreg_plugin.hook
 from arcface_fair import dist
-from arcface_fair.plugin.loading import Plugin
+from arcface_fair.plugin.parts import Plugin
 from invreg_plugin.features import FeatureStore
 
 NAME = "stage_killer"

@@ -18,8 +18,8 @@ from arcface_fair.export import export_onnx, load_backbone
 from arcface_fair.hosts import build
 from arcface_fair.hosts.embedded import train
 from arcface_fair.hosts.settings import parse_run
+from arcface_fair.plugin.partition import Partition
 from arcface_fair.run.embed import embed_batches, embed_bin
-from invreg_plugin.tables import read_partition_tsv
 from tests.paired_bootstrap import paired_bootstrap
 from tests.small_data import raw_pixels
 
@@ -88,7 +88,7 @@ def test_two_partitions_were_learned_and_lie_beside_the_checkpoint(runs):
         state = torch.load(folder / "checkpoint_gpu_0.pt", weights_only=True)["plugins"]["invreg"]
         assert state["num_subsets"] == [2, 2]
         for stage in (1, 2):
-            written = read_partition_tsv(folder / "partitions" / f"stage_{stage}.tsv", 30)
+            written = Partition.read(folder / "partitions" / f"stage_{stage}.tsv", 30)
             np.testing.assert_array_equal(written.subset, state["partitions"][stage - 1].numpy())
             assert set(written.subset.tolist()) == {0, 1}
 

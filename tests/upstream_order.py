@@ -14,8 +14,7 @@ from typing import Any
 import torch
 
 from arcface_fair.data.training.sampler import EpochBatches
-from arcface_fair.plugin.hooks import Hook
-from arcface_fair.plugin.loading import Plugin
+from arcface_fair.plugin.parts import Hook, Plugin
 
 NAME = "upstream_order"
 

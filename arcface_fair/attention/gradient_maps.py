@@ -243,3 +243,16 @@ def group_sums(values: Tensor, groups: Tensor, num_groups: int) -> tuple[Tensor,
 def share_of_rows(batch: int, share: float) -> int:
     """How many of ``batch`` rows a share above 0 is, at least 1."""
     return min(batch, max(1, math.ceil(share * batch)))
+
+
+def rolled(mask: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Masks [B, H, W] of equal area: ``mask`` [H, W] or [B, H, W] moved on a torus.
+
+    down, right: int64 [B], by how many pixels each.
+    """
+    tall, wide = mask.shape[-2:]
+    rows = (torch.arange(tall, device=mask.device) - down[:, None]) % tall
+    columns = (torch.arange(wide, device=mask.device) - right[:, None]) % wide
+    masks = mask.expand(len(down), tall, wide)
+    image = torch.arange(len(down), device=mask.device)[:, None, None]
+    return masks[image, rows[:, :, None], columns[:, None, :]]

@@ -61,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     # The first word that is no option is the command: no option of the whole command has a value.
     chosen = next((word for word in words if not word.startswith("-")), None)
-    args = build_parser(chosen).parse_args(words)
     try:
+        args = build_parser(chosen).parse_args(words)
         return args.run(args) or 0
     except UserError as error:
         print(f"arcface-fair: {error}", file=sys.stderr)

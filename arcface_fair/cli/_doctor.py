@@ -82,10 +82,15 @@ def data(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """What lies where the config points, and what of it does not agree with the config."""
     from arcface_fair.data.groups import GroupTable
     from arcface_fair.data.training.dataset import check_labels, open_dataset
-    from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
+    from arcface_fair.plugin.loading import (
+        load_plugin_modules,
+        parse_plugin_settings,
+        with_current_names,
+    )
 
     lines, problems = [f"config {config['name']}"], []
     try:
+        config = with_current_names(config)
         parse_plugin_settings(load_plugin_modules(config.get("plugins") or ()), config)
     except UserError as error:
         problems.append(str(error))

@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGES = ("numpy", "torch", "onnxruntime", "scikit-learn", "fairlearn", "matplotlib")
-# Where `arcface-fair maps`, `arcface-fair partitions` and contrast erasing put their pictures.
-PICTURES = {"maps": "attention maps", "partitions": "partitions", "gabn": "attention in training"}
+# Where `arcface-fair maps` and `arcface-fair partitions` put their pictures.
+PICTURES = {"maps": "attention maps", "partitions": "partitions"}
 
 
 def run_facts(sets: Mapping[str, str]) -> dict[str, str]:
@@ -37,11 +37,16 @@ def run_facts(sets: Mapping[str, str]) -> dict[str, str]:
 
 
 def figures_of_runs(models: list[str]) -> tuple[tuple[str, bytes], ...]:
-    """Pictures of attention and partitions that lie in a model's run folder."""
+    """Pictures of attention and partitions, and the plugins' own, in a model's run folder."""
+    from arcface_fair.plugin.figures import read_figures
+
     found = []
     for model in models:
         folder = Path(model) if Path(model).is_dir() else Path(model).parent
         for name, what in PICTURES.items():
             for picture in sorted((folder / name).glob("*.png")):
                 found.append((f"{folder.name}, {what}: {picture.stem}", picture.read_bytes()))
+        for figure in read_figures(folder):
+            title = f"{folder.name}, {figure.caption}"
+            found.append((title, (folder / figure.path).read_bytes()))
     return tuple(found)

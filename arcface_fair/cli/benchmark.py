@@ -27,18 +27,17 @@ def _command() -> ModuleType | None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``python -m studies``; anything where there are no studies."""
-    if command := _command():
-        command.add_arguments(parser)
-    else:
-        parser.add_argument("anything", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    """The arguments of ``python -m studies``; the command ends here where there are none."""
+    command = _command()
+    if command is None:
+        raise UserError(
+            "the benchmark is not part of the installed package: clone the repository of "
+            "arcface-fair and run `python -m studies` (or `make study`) in it"
+        )
+    command.add_arguments(parser)
+    parser.set_defaults(studies=command.run)
 
 
 def run(args: argparse.Namespace) -> int | None:
-    """Runs the studies, or says where they live."""
-    if command := _command():
-        return command.run(args)
-    raise UserError(
-        "the benchmark is not part of the installed package: clone the repository of arcface-fair "
-        "and run `python -m studies` (or `make study`) in it"
-    )
+    """Runs the studies."""
+    return args.studies(args)

@@ -35,9 +35,7 @@ RUNS = {
     "INV-REG": DemoRun("demo_invreg", "faces"),
     "random partitions": DemoRun("demo_invreg", "faces", {"invreg": {"partition": "random"}}),
     CONTRAST: DemoRun("demo_contrast", "faces"),
-    "rolled masks": DemoRun(
-        "demo_contrast", "faces", {"gabn": {"contrast": {"control": "rolled"}}}
-    ),
+    "rolled masks": DemoRun("demo_contrast", "faces", {"contrast": {"control": "rolled"}}),
     CEILING: DemoRun("demo_arcface", "faces_control"),
 }
 EXPORTED = ("ArcFace", CONTRAST)
@@ -77,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
     for path, what in (
         (root / "faces", "drawn faces: train.rec, groups.tsv, attributes.tsv, one .bin per group"),
         (root / "faces" / "faces.jpg", "some of them, to look at"),
-        (outputs[CONTRAST] / "gabn" / "contrast.png", "where the contrast is, to look at"),
+        (outputs[CONTRAST] / "contrast" / "contrast.png", "where the contrast is, to look at"),
         (figure, "accuracy per group and model, to look at"),
         *((folder, f"run: {name} (model.pt, checkpoint, log)") for name, folder in outputs.items()),
         *((path, f"{name} for InsightFace's loaders") for name, path in models.items()),

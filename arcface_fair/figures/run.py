@@ -21,9 +21,8 @@ from torch import nn
 from arcface_fair.data.groups import Attribute, GroupTable
 from arcface_fair.data.training.dataset import FaceDataset, open_dataset
 from arcface_fair.errors import UserError
+from arcface_fair.plugin.partition import Partition, stage_files
 from arcface_fair.run.weights import find_model, load_backbone
-
-_STAGE_FILE = re.compile(r"stage_(\d+)\.tsv")
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,11 @@ def open_run(
     """
     folder = Path(folder)
     files = stage_files(folder)
+    if not files:
+        raise UserError(
+            f"{folder} has no partitions/stage_1.tsv, expected the folder of a run with learned, "
+            "random or ground-truth partitions; give the run's config.output"
+        )
     config = _read_config(folder)
     num_classes = int(config["num_classes"])
     stages = [_read_stage(path, number, num_classes) for number, path in files.items()]
@@ -118,32 +122,9 @@ def open_run(
     )
 
 
-def stage_files(folder: Path) -> dict[int, Path]:
-    """The partition files of a run by stage number, in order."""
-    found = {
-        int(match[1]): path
-        for path in (folder / "partitions").glob("stage_*.tsv")
-        if (match := _STAGE_FILE.fullmatch(path.name))
-    }
-    if not found:
-        raise UserError(
-            f"{folder} has no partitions/stage_1.tsv, expected the folder of a run with learned, "
-            "random or ground-truth partitions; give the run's config.output"
-        )
-    return dict(sorted(found.items()))
-
-
 def _read_stage(path: Path, number: int, num_classes: int) -> Stage:
-    table = GroupTable.read(path, num_classes)
-    shares = [word.removesuffix("%") for word in table["confidence"].words()]
-    try:
-        confidence = np.array([float(share or 0) / 100 for share in shares], np.float32)
-    except ValueError as error:
-        raise UserError(
-            f"{path} has a confidence that is no percentage ({error}), expected such as 97.31%; "
-            "restore the file"
-        ) from error
-    return Stage(number, table["subset"], confidence)
+    partition = Partition.read(path, num_classes)
+    return Stage(number, Attribute.of_words(partition.words()), partition.confidence)
 
 
 def _informative(path: Path, num_classes: int) -> dict[str, Attribute]:

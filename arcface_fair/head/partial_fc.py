@@ -8,11 +8,12 @@ K active classes on this rank.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from arcface_fair import dist
 from arcface_fair.errors import UserError
@@ -31,6 +32,16 @@ class Statistics:
     ce: Tensor  # [N] -log p of the label
     entropy: Tensor  # [N] nats
     pmax: Tensor  # [N] largest probability, 0..1
+    groups: Tensor | None  # [N] int64, -1 unknown; None where the host set none
+    own_cosine: Callable[[], Tensor] = field(repr=False)  # [N], 0 where another rank has the class
+
+    def measure_cosine(self) -> Tensor:
+        """[N] cosine to the own class centre before the margin, equal on all ranks, with a graph.
+
+        One collective of N numbers; called by all ranks or none, who go on to use it alike.
+        """
+        total = dist.sum_over_ranks(self.own_cosine())
+        return dist.scale_gradient(total, 1 / dist.world_size())
 
 
 class PartialFC(nn.Module):
@@ -98,6 +109,7 @@ class PartialFC(nn.Module):
         self.block_columns: int | None = None
         self.next_active: Active | None = None
         self.pending_error: UserError | None = None
+        self.register_load_state_dict_post_hook(_without_margin)
 
     def forward(self, local_embeddings: Tensor, local_labels: Tensor) -> Tensor:
         """mean(ce) over the global batch plus ``terms``: a scalar, equal on all ranks.
@@ -152,20 +164,40 @@ class PartialFC(nn.Module):
         )
         checks.agree(error, labels.numel(), self.groups is not None, self.weight.device)
         all_labels = self._gather_ids(labels)
+        all_groups = None if self.groups is None else self._gather_ids(self.groups)
         active = Active() if active is None else active
+        rows = dist.gather_rows(self._promoted(embeddings))
+        weight = dist.scale_gradient(self.weight, centre_gradient)
+        columns = local_columns(all_labels, self.classes, active)
         ce, entropy, pmax = kernel_statistics(
-            dist.gather_rows(self._promoted(embeddings)),
-            dist.scale_gradient(self.weight, centre_gradient),
+            rows,
+            weight,
             active.index,
-            local_columns(all_labels, self.classes, active),
+            columns,
             self.margin_softmax if margin is None else margin,
             kernel=self.kernel,
             budget_bytes=int(self.memory_budget_mib * 2**20),
             block_columns=self.block_columns,
-            groups=None if self.groups is None else self._gather_ids(self.groups),
+            groups=all_groups,
             product_dtype=self._product_dtype(),
         )
-        return Statistics(all_labels, ce, entropy, pmax)
+
+        def own_cosine() -> Tensor:
+            (own,) = torch.where(columns >= 0)
+            held = columns[own] if active.index is None else active.index[columns[own]]
+            with torch.autocast(rows.device.type, enabled=False):
+                cosine = (normalize(rows[own]) * normalize(weight[held])).sum(1).clamp(-1, 1)
+            return rows.new_zeros(len(columns)).index_put((own,), cosine)
+
+        return Statistics(all_labels, ce, entropy, pmax, all_groups, own_cosine)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """The weight alone, whatever the margin keeps: a checkpoint holds that as "margin"."""
+        state = super().state_dict(*args, **kwargs)
+        inner = kwargs.get("prefix", "") + "margin_softmax."
+        for key in [key for key in state if key.startswith(inner)]:
+            del state[key]
+        return state
 
     def extra_repr(self) -> str:
         """The settings, for print(head)."""
@@ -185,3 +217,8 @@ class PartialFC(nn.Module):
         if torch.is_autocast_enabled(kind):
             return torch.get_autocast_dtype(kind)
         return torch.float16 if self.fp16 and kind == "cuda" else None
+
+
+def _without_margin(head: nn.Module, keys: Any) -> None:
+    """Loading the head's state leaves the margin as it is."""
+    keys.missing_keys[:] = [k for k in keys.missing_keys if "margin_softmax." not in k]

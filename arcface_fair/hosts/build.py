@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -15,7 +17,9 @@ from arcface_fair.backbones import get_model
 from arcface_fair.data.groups import GroupTable
 from arcface_fair.data.training.dataset import FaceDataset, check_labels, open_dataset
 from arcface_fair.head import CIFP, CombinedMargin, PartialFC
+from arcface_fair.head.kernels import check_kernel
 from arcface_fair.hosts.settings import RunSettings
+from arcface_fair.plugin import margins
 
 
 def build_dataset(run: RunSettings) -> tuple[FaceDataset, int]:
@@ -57,19 +61,38 @@ def build_backbone(run: RunSettings, device: torch.device) -> nn.Module:
     return backbone
 
 
-def build_margin(run: RunSettings) -> CombinedMargin | CIFP:
-    """The margin that the run asks for."""
-    m1, m2, m3 = run.margin_list
-    margin = CombinedMargin(
-        run.margin_scale, m1, m2, m3, run.interclass_filtering_threshold, run.margin_gradient
-    )
-    return CIFP(margin) if run.cifp else margin
+def build_margin(run: RunSettings, modules: Sequence[ModuleType] = ()) -> Any:
+    """The margin that the run asks for, by name or by ``margin_list``; ``modules``: its plugins.
+
+    Raises UserError for a margin that is not known or that the run's kernel cannot run.
+    """
+    margin: Any
+    if run.margin is None:
+        m1, m2, m3 = run.margin_list
+        margin = CombinedMargin(
+            run.margin_scale, m1, m2, m3, run.interclass_filtering_threshold, run.margin_gradient
+        )
+    else:
+        defaults = {
+            "s": run.margin_scale,
+            "gradient": run.margin_gradient,
+            "interclass_filtering_threshold": run.interclass_filtering_threshold,
+        }
+        margin = margins.build_margin(run.margin, modules, defaults)
+    margin = CIFP(margin) if run.cifp else margin
+    check_kernel(run.kernel, run.head_memory_mib, margin)
+    return margin
 
 
-def build_head(run: RunSettings, num_classes: int, device: torch.device) -> PartialFC:
+def build_head(
+    run: RunSettings,
+    num_classes: int,
+    device: torch.device,
+    modules: Sequence[ModuleType] = (),
+) -> PartialFC:
     """This rank's shard of the classifier, with margin and kernel as the run asks."""
     head = PartialFC(
-        build_margin(run),
+        build_margin(run, modules),
         run.embedding_size,
         num_classes,
         run.sample_rate,

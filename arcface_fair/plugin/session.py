@@ -22,9 +22,8 @@ B rows on this rank, N rows of the gathered (global) batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -32,37 +31,14 @@ import torch
 from torch import Tensor, nn
 
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.hooks import MOMENTS
-from arcface_fair.plugin.loading import Plugin, parse_plugin_settings
+from arcface_fair.plugin.context import BatchStep, LossStep, Run
+from arcface_fair.plugin.figures import list_figures
+from arcface_fair.plugin.loading import check_plugins, parse_plugin_settings
+from arcface_fair.plugin.parts import MOMENTS, Penalty, Plugin
 
 if TYPE_CHECKING:
     from arcface_fair.data.groups import GroupTable
-    from arcface_fair.data.training.dataset import FaceDataset
     from arcface_fair.head import PartialFC, Statistics
-
-
-@dataclass
-class Step:
-    """What is known of the current step; fields fill up as it goes on.
-
-    From the start, of this rank: ``images`` float [B, 3, H, W] in -1..1, ``labels`` int64 [B],
-    ``groups`` int64 [B] (-1 = unknown). Once the head was called: ``embeddings`` [B, D] of this
-    rank; ``batch_labels`` int64 and ``ce``, ``entropy``, ``pmax`` [N] of the global batch, equal
-    on all ranks and with graph.
-    """
-
-    epoch: int
-    global_step: int
-    total_steps: int
-    images: Tensor
-    labels: Tensor
-    groups: Tensor
-    embeddings: Tensor | None = None
-    batch_labels: Tensor | None = None
-    ce: Tensor | None = None
-    entropy: Tensor | None = None
-    pmax: Tensor | None = None
-    loss: Tensor | None = None
 
 
 def no_log(tag: str, value: float | Tensor, step: int) -> None:
@@ -72,66 +48,69 @@ def no_log(tag: str, value: float | Tensor, step: int) -> None:
 class Session:
     """Holds what plugins may see of a run and calls them at the right moments.
 
-    ``backbone`` is the bare module, without DDP, and ``head`` this rank's `PartialFC`; second
-    passes go through these two. ``dataset`` gives identities and images by position.
-    ``log(tag, value, step)`` writes a curve. ``shared`` is where one plugin publishes what
-    another may read, by name, without either importing the other.
+    ``run`` says what is known beforehand. ``backbone`` is the bare module, without DDP, and
+    ``head`` this rank's `PartialFC`; second passes go through these two. ``group_of_class``
+    int64 [C] is every class's group, -1 = unknown, from the column ``group_attribute`` of the
+    group table (None without one). ``shared`` is where one plugin publishes what another may
+    read, by name, without either importing the other.
+
+    ``log(tag, value, step)`` is the host's; see `Session.log`. Raises UserError for settings and
+    parts of plugins that cannot be used.
     """
 
     def __init__(
         self,
+        run: Run,
+        plugin_modules: Sequence[ModuleType],
         *,
-        config: Mapping[str, Any],
-        plugin_modules: list[ModuleType],
         backbone: nn.Module,
         head: PartialFC,
-        dataset: FaceDataset,
-        group_table: GroupTable | None,
-        group_attribute: str | None,
-        num_classes: int,
-        num_epochs: int,
-        total_steps: int,
-        batch_size: int,
-        num_workers: int = 0,
-        skip_bad_images: bool = False,
-        seed: int,
-        work_dir: Path,
-        device: torch.device,
         log: Callable[[str, float | Tensor, int], None] = no_log,
     ) -> None:
-        self.backbone = backbone
-        self.head = head
-        self.dataset = dataset
-        self.group_table = group_table
-        self.num_classes = num_classes
-        self.num_epochs = num_epochs
-        self.total_steps = total_steps
-        self.batch_size = batch_size
-        self.num_workers = num_workers
-        self.skip_bad_images = skip_bad_images
-        self.seed = seed
-        self.work_dir = work_dir
-        self.device = device
+        self.run, self.backbone, self.head = run, backbone, head
         self.epoch = 0
         self.global_step = 0
-        self.step: Step | None = None
+        self.step: BatchStep | None = None
         self.shared: dict[str, Any] = {}
         self._log = log
-        self.group_attribute = _chosen_column(group_table, group_attribute)
-        self._group_of_class = _group_codes(group_table, group_attribute, num_classes).to(device)
-        settings = parse_plugin_settings(plugin_modules, config)
+        self._loss: Tensor | None = None
+        self._embeddings: Tensor | None = None
+        self.group_attribute = _chosen_column(run.group_table, run.group_attribute)
+        codes = _group_codes(run.group_table, run.group_attribute, run.num_classes)
+        self.group_of_class = codes.to(run.device)
+        margin = head.margin_softmax
+        settings = parse_plugin_settings(plugin_modules, run.config)
         self.plugins: list[Plugin] = [
             module.build(block, self)
             for module, block in zip(plugin_modules, settings, strict=True)
         ]
+        check_plugins(plugin_modules, self.plugins, margin)
         self.penalties = {p.name: p for plugin in self.plugins for p in plugin.penalties}
         head.terms.append(self._weighted_penalties)
         head.register_forward_pre_hook(self._keep_embeddings)
+
+    @property
+    def loss_step(self) -> LossStep:
+        """The current step after the head. Raises RuntimeError before it was called."""
+        if not isinstance(self.step, LossStep):
+            raise RuntimeError("the head was not called in this step yet")
+        return self.step
+
+    @property
+    def loss(self) -> Tensor:
+        """The scalar that the head returned in this step, with penalties and graph.
+
+        Raises RuntimeError before `after_loss`.
+        """
+        if self._loss is None:
+            raise RuntimeError("the loss of this step is not known yet")
+        return self._loss
 
     # The moments, in the order of the loop above.
 
     def before_train(self) -> None:
         """Call once, after a checkpoint was loaded."""
+        list_figures(self.run.work_dir, self.plugins)
         self._at("before_train")
 
     def before_epoch(self, epoch: int) -> None:
@@ -148,21 +127,25 @@ class Session:
         looked up in the group table, and without one every group is -1.
         """
         self.global_step += 1
+        known = groups is not None or self.run.group_table is not None
         if groups is None:
-            groups = self._group_of_class[labels.reshape(-1).long()]
-        self.step = Step(
-            self.epoch, self.global_step, self.total_steps, images, labels, groups.reshape(-1)
-        )
-        self.head.groups = self.step.groups
+            groups = self.group_of_class[labels.reshape(-1).long()]
+        step = BatchStep(
+            epoch=self.epoch, global_step=self.global_step, total_steps=self.run.total_steps,
+            images=images, labels=labels, groups=groups.reshape(-1),
+        )  # fmt: skip
+        self.step = step
+        self.head.groups = step.groups if known else None
         for plugin in self.plugins:
             for augmentation in plugin.augmentations:
-                self.step.images = augmentation.function(self.step)
-        return self.step.images
+                changed = augmentation.function(step)
+                _check_images(plugin.name, augmentation.name, changed, images)
+                self.step = step = replace(step, images=changed)
+        return step.images
 
     def after_loss(self, loss: Tensor) -> None:
         """Call with the loss that the head returned."""
-        assert self.step is not None
-        self.step.loss = loss
+        self._loss = loss
         self._at("after_loss")
 
     def after_backward(self) -> None:
@@ -172,7 +155,7 @@ class Session:
     def after_step(self) -> None:
         """Call after the optimiser; the step is over and its graph is let go."""
         self._at("after_step")
-        self.step = None
+        self.step = self._loss = self._embeddings = None
 
     def after_epoch(self) -> None:
         """Call before the epoch's checkpoint."""
@@ -192,9 +175,12 @@ class Session:
     # What plugins call.
 
     def log(self, tag: str, value: float | Tensor) -> None:
-        """Offers one point of a curve at the current step; the host decides when it is written.
+        """Offers one point of a curve, or an image, at the current step.
 
-        A scalar tensor is read only then, so that logging does not wait for the device.
+        A number or scalar tensor is a point. Within a step the host decides when it is written,
+        and reads the tensor only then, so that logging does not wait for the device; between
+        steps, as in ``after_epoch``, it is written at once. A tensor [3, H, W] or [1, H, W],
+        float in 0..1 or uint8, is an image and is written at once. Only rank 0 writes.
         """
         self._log(tag, value.detach() if isinstance(value, Tensor) else value, self.global_step)
 
@@ -207,8 +193,11 @@ class Session:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Gives each plugin its state back. A plugin that the checkpoint lacks starts afresh."""
         for plugin in self.plugins:
-            if plugin.state is not None and plugin.name in state:
-                plugin.state.load_state_dict(state[plugin.name])
+            own = state.get(plugin.name)
+            if own is None and plugin.old_state is not None:
+                own = plugin.old_state(state)
+            if plugin.state is not None and own is not None:
+                plugin.state.load_state_dict(own)
 
     # Inside.
 
@@ -221,28 +210,78 @@ class Session:
             getattr(hook, moment)(self)
 
     def _keep_embeddings(self, head: nn.Module, args: tuple[Any, ...]) -> None:
-        if self.step is not None:
-            self.step.embeddings = args[0]
+        self._embeddings = args[0]
 
     def _weighted_penalties(self, statistics: Statistics) -> Tensor:
         """The head's extra term: the sum of weight * penalty, each logged by name."""
         total = torch.zeros((), device=statistics.ce.device, dtype=statistics.ce.dtype)
         if self.step is None:
             return total
-        self.step.batch_labels = statistics.labels
-        self.step.ce = statistics.ce
-        self.step.entropy = statistics.entropy
-        self.step.pmax = statistics.pmax
-        for penalty in self.penalties.values():
-            if penalty.weight:
-                value = penalty.function(self.step)
-                self.log(f"penalty/{penalty.name}", value)
-                total = total + penalty.weight * value
+        assert self._embeddings is not None
+        unknown = torch.full_like(statistics.labels, -1)
+        step = LossStep(
+            **{name: getattr(self.step, name) for name in BatchStep.__dataclass_fields__},
+            embeddings=self._embeddings,
+            batch_labels=statistics.labels,
+            batch_groups=unknown if statistics.groups is None else statistics.groups,
+            ce=statistics.ce,
+            entropy=statistics.entropy,
+            pmax=statistics.pmax,
+            measure_cosine=statistics.measure_cosine,
+        )
+        self.step = step
+        values = {}
+        for plugin in self.plugins:
+            for penalty in plugin.penalties:
+                if penalty.weight:
+                    value = penalty.function(step)
+                    _check_scalar(plugin.name, penalty, value)
+                    values[plugin.name, penalty.name] = value.detach()
+                    self.log(f"penalty/{penalty.name}", value)
+                    total = total + penalty.weight * value
+        _check_finite(values)
         return total
 
 
+def is_image(value: float | Tensor) -> bool:
+    """Whether what `Session.log` was given is an image, not a point of a curve."""
+    return isinstance(value, Tensor) and value.dim() == 3
+
+
+def _check_images(plugin: str, name: str, changed: Any, images: Tensor) -> None:
+    shape, dtype = getattr(changed, "shape", None), getattr(changed, "dtype", None)
+    if shape != images.shape or dtype != images.dtype:
+        found = type(changed).__name__ if shape is None else f"{list(shape)} of {dtype}"
+        raise UserError(
+            f"the augmentation {name!r} of the plugin {plugin!r} returned {found}, expected images "
+            f"{list(images.shape)} of {images.dtype}; return the images, changed or not"
+        )
+
+
+def _check_scalar(plugin: str, penalty: Penalty, value: Any) -> None:
+    if not isinstance(value, Tensor) or value.dim():
+        found = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise UserError(
+            f"the penalty {penalty.name!r} of the plugin {plugin!r} returned {found}, expected a "
+            "scalar tensor; reduce it, for example with mean()"
+        )
+
+
+def _check_finite(values: Mapping[tuple[str, str], Tensor]) -> None:
+    """One wait for the device, whatever the number of penalties."""
+    if not values:
+        return
+    finite = torch.stack([value.isfinite() for value in values.values()]).tolist()
+    for (plugin, name), value, good in zip(values, values.values(), finite, strict=True):
+        if not good:
+            raise UserError(
+                f"the penalty {name!r} of the plugin {plugin!r} is {float(value)}, expected a "
+                "finite number; guard its logarithms and divisions, or lower the learning rate"
+            )
+
+
 def _chosen_column(table: GroupTable | None, attribute: str | None) -> str | None:
-    """The column of the group table that gives `Step.groups`; None without a table."""
+    """The column of the group table that gives the steps' groups; None without a table."""
     return attribute if table is None or attribute is not None else next(iter(table.attributes))
 
 

@@ -48,6 +48,7 @@ def collect_state(trainer: Trainer, epoch: int, step: int) -> dict[str, Any]:
         "rng": rng,
         "pending_gradients": _pending_gradients(trainer),
         "plugins": session.state_dict(),
+        **trainer.margin.entry(),
         "facts": run_facts(trainer),
     }
 
@@ -78,6 +79,7 @@ def fit_to_run(trainer: Trainer, state: dict[str, Any]) -> tuple[dict[str, Any],
 
 def restore_state(trainer: Trainer, state: dict[str, Any]) -> None:
     """Takes back what `collect_state` gave, except the random state (`restore_rng`)."""
+    trainer.margin.restore(state)
     trainer.backbone.load_state_dict(state["state_dict_backbone"])
     trainer.head.load_state_dict(state["state_dict_softmax_fc"])
     trainer.optimizer.load_state_dict(state["state_optimizer"])

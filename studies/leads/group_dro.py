@@ -21,10 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arcface_fair.plugin.hooks import Hook
-from arcface_fair.plugin.loading import Plugin
-from arcface_fair.plugin.penalties import Penalty
-from arcface_fair.plugin.session import Session, Step
+from arcface_fair.plugin.context import LossStep
+from arcface_fair.plugin.parts import Hook, Penalty, Plugin
+from arcface_fair.plugin.session import Session
 from arcface_fair.plugin.settings import check_choice, check_range
 from studies.leads.subsets import SOURCES, IdentityGroups
 
@@ -71,10 +70,8 @@ class GroupWeights(Hook):
         if self.groups.refresh(session):
             self.weights = self._even()
 
-    def correction(self, step: Step) -> Tensor:
+    def correction(self, step: LossStep) -> Tensor:
         """sum_g q_g L_g - mean(ce), after q was moved by this step's losses; 0 without groups."""
-        assert step.ce is not None
-        assert step.batch_labels is not None
         rows = self.groups.of_batch(step.batch_labels)
         losses, present = group_losses(step.ce, rows, self.groups.count)
         if not bool(present.any()):
@@ -92,11 +89,11 @@ class GroupWeights(Hook):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes back what `state_dict` gave."""
         self.groups.load_state_dict(state["groups"])
-        self.weights = state["weights"].to(self.session.device)
+        self.weights = state["weights"].to(self.session.run.device)
 
     def _even(self) -> Tensor:
         count = max(self.groups.count, 1)
-        return torch.full((count,), 1 / count, device=self.session.device)
+        return torch.full((count,), 1 / count, device=self.session.run.device)
 
 
 def group_losses(ce: Tensor, groups: Tensor, count: int) -> tuple[Tensor, Tensor]:

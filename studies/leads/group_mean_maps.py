@@ -22,9 +22,9 @@ from torch import Tensor
 from arcface_fair import dist
 from arcface_fair.attention.gradient_maps import ObjectiveScale, group_sums, relative_maps
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.loading import Plugin
-from arcface_fair.plugin.penalties import Augmentation, Penalty
-from arcface_fair.plugin.session import Session, Step
+from arcface_fair.plugin.context import LossStep
+from arcface_fair.plugin.parts import Augmentation, Penalty, Plugin
+from arcface_fair.plugin.session import Session
 from gabn_plugin.adversarial import Confusion
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings as Settings
@@ -46,8 +46,8 @@ def build(settings: Settings, session: Session) -> Plugin:
             "gabn.adversarial = True, gabn.confidence = False and gabn.objective = 'term'"
         )
     names = _names(session)
-    seed = session.seed if settings.seed is None else settings.seed
-    classifier = MeanMapClassifier(settings, len(names), seed, session.device)
+    seed = session.run.seed if settings.seed is None else settings.seed
+    classifier = MeanMapClassifier(settings, len(names), seed, session.run.device)
     scale, watch = ObjectiveScale(), AttentionWatch(names, session)
     balance = BalanceStep(
         settings, session, inner_margin=session.head.margin_softmax, unit=0.0, shifted=None,
@@ -58,7 +58,7 @@ def build(settings: Settings, session: Session) -> Plugin:
         share=settings.share, second_order=settings.second_order,
     )  # fmt: skip
 
-    def confusion(step: Step) -> Tensor:
+    def confusion(step: LossStep) -> Tensor:
         assert balance.term is not None
         return balance.term
 
@@ -108,7 +108,7 @@ def mean_maps(maps: Tensor, groups: Tensor, num_groups: int) -> tuple[Tensor, Te
 
 
 def _names(session: Session) -> tuple[str, ...]:
-    table, attribute = session.group_table, session.group_attribute
+    table, attribute = session.run.group_table, session.group_attribute
     names: tuple[Any, ...] = () if table is None or attribute is None else table[attribute].names
     if len(names) < _FEWEST_GROUPS:
         raise UserError(

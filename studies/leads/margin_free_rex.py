@@ -26,10 +26,9 @@ from arcface_fair import dist
 from arcface_fair.errors import UserError
 from arcface_fair.head import MarginContext
 from arcface_fair.head.margin import TargetMargin
-from arcface_fair.plugin.hooks import Hook
-from arcface_fair.plugin.loading import Plugin
-from arcface_fair.plugin.penalties import Penalty
-from arcface_fair.plugin.session import Session, Step
+from arcface_fair.plugin.context import LossStep
+from arcface_fair.plugin.parts import Hook, Penalty, Plugin
+from arcface_fair.plugin.session import Session
 from arcface_fair.plugin.settings import check_choice, check_range
 from invreg_plugin.penalty import rex
 from studies.leads.subsets import SOURCES, IdentityGroups
@@ -57,9 +56,7 @@ def build(settings: Settings, session: Session) -> Plugin:
     watcher = watch_target(session.head)
     groups = IdentityGroups(settings.groups, settings.attribute, session)
 
-    def variance(step: Step) -> Tensor:
-        assert step.ce is not None
-        assert step.batch_labels is not None
+    def variance(step: LossStep) -> Tensor:
         plain = watcher.plain_ce(step.ce)
         session.log("margin_free_rex/plain_ce", plain.mean())
         rows = groups.of_batch(step.batch_labels)

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from arcface_fair.errors import UserError
+from arcface_fair.plugin.partition import PARTITION, codes_of
 from arcface_fair.plugin.session import Session
 
 SOURCES = ("table", "session")
-PUBLISHED = "identity_partition"  # INV-REG publishes its newest partition by this name
-_NO_SUBSET = 255
 
 
 class IdentityGroups:
@@ -29,19 +28,18 @@ class IdentityGroups:
     """
 
     def __init__(self, source: str, attribute: str | None, session: Session) -> None:
-        self.source, self.device = source, session.device
-        self.codes = torch.full((session.num_classes,), -1, device=session.device)
+        self.source, self.device = source, session.run.device
+        self.codes = torch.full((session.run.num_classes,), -1, device=session.run.device)
         self.count = 0
         if source == "table":
             self._take(_column(session, attribute))
 
     def refresh(self, session: Session) -> bool:
         """Takes a newly published partition; whether the groups changed."""
-        published = session.shared.get(PUBLISHED) if self.source == "session" else None
+        published = session.shared.get(PARTITION) if self.source == "session" else None
         if published is None:
             return False
-        subset = np.asarray(published).astype(np.int64)
-        return self._take(np.where(subset == _NO_SUBSET, -1, subset))
+        return self._take(codes_of(np.asarray(published)))
 
     def of_batch(self, batch_labels: Tensor) -> Tensor:
         """Groups of the rows of the gathered batch, int64 [N]."""
@@ -73,7 +71,7 @@ class IdentityGroups:
 
 
 def _column(session: Session, attribute: str | None) -> np.ndarray:
-    table = session.group_table
+    table = session.run.group_table
     name = attribute or session.group_attribute
     if table is None or name is None:
         raise UserError(

@@ -68,3 +68,20 @@ def test_every_shipped_config_parses(name):
     run, ignored = parse_run(config, {module.NAME for module in modules})
     assert run.output
     assert ignored == []
+
+
+def test_the_base_is_the_dataclass_written_down():
+    from dataclasses import MISSING, fields
+
+    from arcface_fair.hosts.settings import RunSettings
+
+    base = load_config("base", {"output": None})
+    defaults = {f.name: f.default for f in fields(RunSettings)}
+    missing = {key for key, value in defaults.items() if value is MISSING}
+    assert missing == {"rec", "output"}
+    computed = {"name", "num_image"}  # the file's stem, and what arcface_torch counts by itself
+    assert set(base) == set(defaults) | computed
+    assert all(base[key] is None for key in (*missing - {"output"}, "num_image"))
+    for key in set(defaults) - missing:
+        value = tuple(base[key]) if isinstance(base[key], list) else base[key]
+        assert (value, type(value)) == (defaults[key], type(defaults[key])), key

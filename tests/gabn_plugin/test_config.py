@@ -13,7 +13,7 @@ from gabn_plugin import Settings
         ({"erasing": True}, "gabn.erasing is True, expected str"),
         (
             {"erasing": "all"},
-            "gabn.erasing is 'all', expected one of attention, random, rolled, contrast, off",
+            "gabn.erasing is 'all', expected one of attention, random, rolled, off",
         ),
         ({"threshold": 1.5}, "gabn.threshold is 1.5, expected at least 0 and at most 1"),
         ({"threshold": -0.1}, "gabn.threshold is -0.1"),

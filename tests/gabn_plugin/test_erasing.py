@@ -10,8 +10,6 @@ from gabn_plugin.erasing import (
     random_pixels,
     random_sides,
     rectangle_mask,
-    rolled,
-    whole,
 )
 
 
@@ -87,22 +85,3 @@ def test_erasing_fills_the_mask_and_leaves_the_rest_and_the_original():
 def test_a_rectangle_larger_than_the_image_is_refused(height, width, message):
     with pytest.raises(UserError, match=message):
         check_rectangles(height, width, (112, 112))
-
-
-def test_rolled_masks_keep_shape_and_area_and_move_on_a_torus():
-    mask = torch.zeros(4, 6, dtype=torch.bool)
-    mask[0, 5] = mask[1, 5] = True
-    down, right = torch.tensor([0, 3, 2]), torch.tensor([0, 1, 5])
-    moved = rolled(mask, down, right)
-    for image in range(3):
-        expected = mask.roll((int(down[image]), int(right[image])), (0, 1))
-        assert torch.equal(moved[image], expected)
-    own = rolled(torch.stack([mask, ~mask, mask]), down, right)  # a mask per image
-    assert torch.equal(own[1], ~moved[1])
-    assert torch.equal(own[2], moved[2])
-
-
-def test_whole_numbers_are_drawn_alike_below_their_count():
-    drawn = whole(torch.rand(9000, generator=torch.Generator().manual_seed(0)), 3)
-    assert (torch.bincount(drawn) > 2800).all()
-    assert whole(torch.ones(2), 3).tolist() == [2, 2]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from arcface_fair.attention.gradient_maps import ObjectiveScale
-from arcface_fair.plugin.penalties import Penalty
+from arcface_fair.plugin.parts import Penalty
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings
 from gabn_plugin.hook import BalanceSchedule, BalanceState
@@ -19,7 +19,7 @@ def weights(steps: int, **settings: Any) -> list[float]:
     balance: Any = SimpleNamespace(weight=-1.0, term=None)
     penalty = Penalty("gabn_confusion", lambda step: torch.zeros(()))
     schedule = BalanceSchedule(GabnSettings(**settings), balance, penalty, None)
-    session: Any = SimpleNamespace(epoch=0, global_step=0, total_steps=steps)
+    session: Any = SimpleNamespace(epoch=0, global_step=0, run=SimpleNamespace(total_steps=steps))
     schedule.before_epoch(session)
     found = []
     for step in range(1, steps + 1):

@@ -17,11 +17,10 @@ from arcface_fair.data.groups import GroupTable
 from arcface_fair.errors import UserError
 from arcface_fair.hosts import build
 from arcface_fair.hosts.device import choose_device
-from arcface_fair.hosts.embedded import loop
+from arcface_fair.hosts.embedded import loop, train
 from arcface_fair.hosts.embedded.loop import Trainer
 from arcface_fair.hosts.settings import parse_run
 from arcface_fair.plugin.loading import load_plugin_modules
-from arcface_fair.hosts.embedded import train
 from tests.recorder import read_losses
 from tests.small_data import small_run, write_small_record
 
@@ -216,9 +215,10 @@ def test_curves_maps_and_images_are_written(record, tmp_path):
               "gabn/confident_share", "gabn/shift_rad", "penalty/gabn_confusion",
               *(f"gabn/confidence/{group}" for group in "abc")}  # fmt: skip
     assert wanted <= set(curves.Tags()["scalars"])
-    maps = EventAccumulator(str(output / "tensorboard" / "gabn"))
-    maps.Reload()
-    assert set(maps.Tags()["images"]) == {f"attention/{group}" for group in "abc"}
+    assert set(curves.Tags()["images"]) == {f"gabn/attention/{group}" for group in "abc"}
+    areas = curves.Scalars("gabn/attention_area/a")
+    assert [point.step for point in areas] == [6, 12]
+    assert all(0 < point.value < 1 for point in areas)
     arrays = np.load(output / "gabn" / "maps_epoch_2.npz")
     assert arrays["names"].tolist() == ["a", "b", "c"]
     assert arrays["maps"].shape == (3, 112, 112)

@@ -13,6 +13,7 @@ from arcface_fair.attention.gradient_maps import attend, plain_margin
 from arcface_fair.backbones import get_model
 from arcface_fair.data.groups import GroupTable
 from arcface_fair.head import ArcFace, PartialFC
+from arcface_fair.plugin.context import Run
 from arcface_fair.plugin.session import Session
 from gabn_plugin.erasing import most_sensitive
 from gabn_plugin.step import is_due
@@ -24,16 +25,16 @@ ALONE = {"erasing": "off", "confidence": False, "adversarial": False}
 
 def session_of(gabn: dict[str, Any], margin: Any = None, **head: Any) -> Session:
     torch.manual_seed(0)
-    return Session(
+    run = Run(
         config={"gabn": {**SMALL, **gabn}},
-        plugin_modules=[gabn_plugin],
-        backbone=get_model("small", num_features=8, norm="none"),
-        head=PartialFC(margin or ArcFace(16.0, 0.3), 8, CLASSES, **head),
         dataset=None,  # type: ignore[arg-type]
         group_table=GroupTable.of_words({"group": list("aabbab")}),
         group_attribute=None, num_classes=CLASSES, num_epochs=1, total_steps=100, batch_size=4,
         seed=5, work_dir=Path("unused"), device=torch.device("cpu"),
     )  # fmt: skip
+    backbone = get_model("small", num_features=8, norm="none")
+    classifier = PartialFC(margin or ArcFace(16.0, 0.3), 8, CLASSES, **head)
+    return Session(run, [gabn_plugin], backbone=backbone, head=classifier)
 
 
 def batch() -> tuple[Tensor, Tensor]:

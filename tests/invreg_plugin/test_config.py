@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
+import math
+
 import pytest
+import torch
 
 from arcface_fair.errors import UserError
 from invreg_plugin.config import InvRegSettings
@@ -45,6 +48,12 @@ def test_partitions_may_come_from_elsewhere_at_each_stage():
         ({"partition": ("table",)}, "invreg.partition lists 1 values for 3 stages; give one v"),
         ({"visits": 0}, "invreg.visits is 0, expected at least 1; correct the value"),
         ({"identities_per_batch": 1}, "invreg.identities_per_batch is 1, expected at least 2"),
+        ({"min_steps": 0}, "invreg.min_steps is 0, expected at least 1"),
+        ({"patience": -1}, "invreg.patience is -1, expected at least 0"),
+        ({"learning_rate": 0.0}, "invreg.learning_rate is 0, expected at least 1e-06 and at most"),
+        ({"balance": -1.0}, "invreg.balance is -1, expected at least 0"),
+        ({"temperature": 0.001}, "invreg.temperature is 0.001, expected at least 0.02"),
+        ({"tolerance": 2.0}, "invreg.tolerance is 2, expected at least 0 and at most 1"),
         ({"images_per_identity": 1}, "invreg.images_per_identity is 1, expected at least 2"),
         ({"objective": "x"}, "invreg.objective is 'x', expected one of paper, rex, irmv1"),
         ({"weight_schedule": "x"}, "weight_schedule is 'x', expected one of constant, released"),
@@ -53,3 +62,8 @@ def test_partitions_may_come_from_elsewhere_at_each_stage():
 def test_a_value_out_of_range_is_refused(changes, sentence):
     with pytest.raises(UserError, match=sentence):
         InvRegSettings(**changes)
+
+
+def test_the_lowest_temperature_does_not_overflow():
+    # 2**14 rows of e^(1 / temperature), in float32
+    assert math.exp(1 / 0.02) * 2**14 < torch.finfo(torch.float32).max

@@ -33,19 +33,19 @@ def make_session(record, batch_size=4):
             if buffer.is_floating_point():
                 # Every rank has its own BatchNorm statistics, as training leaves them.
                 buffer.add_(0.2 + 0.1 * dist.rank())
-    return SimpleNamespace(
-        backbone=backbone,
-        head=SimpleNamespace(weight=torch.zeros(5, 8)),
+    run = SimpleNamespace(
         dataset=open_dataset(record),
         batch_size=batch_size,
         num_workers=0,
         device=torch.device("cpu"),
         skip_bad_images=False,
     )
+    head = SimpleNamespace(weight=torch.zeros(5, 8))
+    return SimpleNamespace(backbone=backbone, head=head, run=run)
 
 
 def directly(session, flip=False):
-    images = [session.dataset.read(place) for place in range(session.dataset.num_images)]
+    images = [session.run.dataset.read(place) for place in range(session.run.dataset.num_images)]
     faces = to_input(torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()))
     modes = [part.training for part in session.backbone.modules()]
     with torch.no_grad():
@@ -109,14 +109,14 @@ def test_ranks_extract_one_networks_features_and_keep_their_statistics(
 def fail_on_rank_1(record: str, path: str) -> None:
     session = make_session(Path(record))
     if dist.rank() == 1:
-        read = session.dataset.read
+        read = session.run.dataset.read
 
         def broken(position: int) -> np.ndarray:
             if position == 12:
                 raise UserError("record 13 is of no use")
             return read(position)
 
-        session.dataset.read = broken
+        session.run.dataset.read = broken
     extract_features(session, Path(path), flip_average=False)
 
 

@@ -9,14 +9,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from arcface_fair.data.groups import GroupTable
 from arcface_fair.data.record.writer import write_insightface_record
 from arcface_fair.errors import UserError
+from arcface_fair.hosts.embedded import Trainer, train
 from arcface_fair.hosts.settings import parse_run
 from arcface_fair.plugin.loading import load_plugin_modules
-from arcface_fair.plugin.penalties import Penalty
-from arcface_fair.hosts.embedded import Trainer, train
+from arcface_fair.plugin.partition import Partition
+from arcface_fair.plugin.parts import Penalty
 from invreg_plugin.config import InvRegSettings
-from invreg_plugin.hook import PartitionStages
+from invreg_plugin.hook import PartitionStages, stage_bar
 from invreg_plugin.state import Partitions
-from invreg_plugin.tables import read_partition_tsv
 from tests.small_data import picture, small_run, write_small_record
 
 
@@ -47,7 +47,7 @@ def test_learned_stages_come_at_their_epochs_and_all_stay_in_force(record, tmp_p
     assert state["num_subsets"] == [2, 2]
     assert state["seeds"] == [3, 4]
     for stage in (1, 2):
-        written = read_partition_tsv(output / "partitions" / f"stage_{stage}.tsv", 8)
+        written = Partition.read(output / "partitions" / f"stage_{stage}.tsv", 8)
         np.testing.assert_array_equal(written.subset, partitions[stage - 1].numpy())
     told = caplog.text
     assert "stage 1: subsets of" in told
@@ -114,7 +114,10 @@ def test_tables_that_are_not_there_are_named(record, tmp_path):
     bare = write_small_record(tmp_path / "bare")
     with pytest.raises(UserError, match=r"is 'table' but the run has no group table; set config"):
         train(invreg_run(bare, tmp_path / "a", stages=(0,), partition="table"))
-    with pytest.raises(UserError, match=r"is 'age', but the group table has the columns race, gen"):
+    with pytest.raises(
+        UserError,
+        match=r"the group table has no attribute 'age'; it has race, gender: name",
+    ):
         train(invreg_run(record, tmp_path / "b", stages=(0,), partition="table", attribute="age"))
 
 
@@ -128,7 +131,9 @@ def test_what_a_stage_would_refuse_is_refused_before_training(record, tmp_path):
         train(invreg_run(record, run, **NEVER, subsets=9))
     with pytest.raises(UserError, match="8 identities with images cannot fill 9 subsets"):
         train(invreg_run(record, run, **NEVER, subsets=9, partition="random"))
-    with pytest.raises(UserError, match="'age', but the group table has the columns race, gender"):
+    with pytest.raises(
+        UserError, match="the group table has no attribute 'age'; it has race, gender: name"
+    ):
         train(invreg_run(record, run, **NEVER, partition="table", attribute="age"))
     with pytest.raises(UserError, match="lists epoch 2, but the run ends after epoch 1"):
         train(invreg_run(record, run, stages=(1, 2)))
@@ -183,7 +188,7 @@ def test_a_subset_that_a_batch_lacks_keeps_its_last_risk():
 
     class Batch:
         def __init__(self, labels, ce):
-            self.step = self
+            self.loss_step = self
             self.batch_labels, self.ce = torch.tensor(labels), torch.tensor(ce)
 
         def log(self, tag, value):
@@ -194,3 +199,18 @@ def test_a_subset_that_a_batch_lacks_keeps_its_last_risk():
     assert curves == {"a": 1.0, "b": 3.0}
     hook.after_loss(Batch([1, 1], [5.0, 7.0]))
     assert curves == {"a": 1.0, "b": 6.0}
+
+
+def test_the_bar_shows_steps_and_objective(capsys):
+    with stage_bar("partition 2") as show:
+        show(20, 40, 1.25)
+        show(40, 40, 1.5)
+    shown = capsys.readouterr().err
+    assert "partition 2" in shown
+    assert "objective 1.5000" in shown
+
+
+def test_the_bar_ends_with_an_error_too(capsys):
+    with pytest.raises(ValueError, match="stop"), stage_bar("partition 1"):
+        raise ValueError("stop")
+    assert capsys.readouterr().err.endswith("\r")

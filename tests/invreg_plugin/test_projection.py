@@ -6,7 +6,6 @@ import torch
 from torch.nn.functional import normalize
 
 from invreg_plugin.batches import ClassBalancedBatches
-from invreg_plugin.partition import PartitionSettings
 from invreg_plugin.projection import contrastive_loss, train
 from tests.ranks import run_ranks
 
@@ -42,7 +41,7 @@ class Features:
 def trained() -> torch.Tensor:
     source = Features()
     batches = ClassBalancedBatches(np.repeat(np.arange(30), 8), 30, 10, 4, seed=0)
-    project = train(source, batches, PartitionSettings(), torch.device("cpu"))
+    project = train(source, batches, 0.3, 0, torch.device("cpu"))
     return project(torch.from_numpy(source.rows))
 
 

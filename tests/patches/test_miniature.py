@@ -142,8 +142,7 @@ def test_what_cannot_work_is_said_before_training(home, record, tmp_path, change
 GROUP_WRITER = """
 from dataclasses import dataclass
 from pathlib import Path
-from arcface_fair.plugin.hooks import Hook
-from arcface_fair.plugin.loading import Plugin
+from arcface_fair.plugin.parts import Hook, Plugin
 NAME = "group_writer"
 @dataclass(frozen=True)
 class Settings:

@@ -67,12 +67,9 @@ VARIANTS = {
     }},
     # The partition and the map come before epoch 2, within the steps that are compared.
     "contrast": {
-        "plugins": ["invreg_plugin", "gabn_plugin"],
+        "plugins": ["invreg_plugin", "contrast_plugin"],
         "invreg": {"stages": (2,), "weight": 0.0, "objective": "rex"},
-        "gabn": {
-            "erasing": "contrast", "confidence": False, "adversarial": False,
-            "contrast": {"start": 0.5, "gate": 0.0, "maps": 4},
-        },
+        "contrast": {"start": 0.5, "gate": 0.0, "maps": 4},
     },
 }  # fmt: skip
 

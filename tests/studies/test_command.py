@@ -2,19 +2,23 @@
 """``arcface-fair benchmark``: what it makes, prints and writes, and every refusal in a sentence."""
 
 import json
-import runpy
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from setuptools import find_packages
 
+import arcface_fair
 from arcface_fair.cli import main
 from studies import runner
 from studies.folder import Folder, write_json
 from studies.results import read_results
 from tests.benchmark_stubs import a_benchmark, put, record, run_of, stub_command
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -206,14 +210,36 @@ def test_unknown_suite_of_a_results_file_is_refused(folder, tmp_path, capsys):
     assert "the results hold no suite 'best'" in capsys.readouterr().err
 
 
-def test_script_of_the_checkout_is_the_same_command(monkeypatch, capsys, tmp_path):
-    path = ROOT / "benchmarks" / "fairness.py"
-    monkeypatch.setattr(sys, "argv", [str(path), "--list", "--folder", str(tmp_path / "none")])
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(path), run_name="__main__")
-    assert ended.value.code == 0
-    assert "main: 16 rows" in capsys.readouterr().out
+def test_python_m_studies_is_the_same_command(tmp_path):
+    words = [sys.executable, "-m", "studies", "--list", "--folder", str(tmp_path / "none")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "main: 16 rows" in done.stdout
+
+
+def test_the_command_works_from_any_folder(tmp_path):
+    words = [sys.executable, "-m", "arcface_fair", "benchmark", "--list", "--folder", "none"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert "main: 16 rows" in done.stdout
+
+
+def test_an_installed_package_says_where_the_studies_live(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(arcface_fair, "__file__", str(tmp_path / "arcface_fair" / "__init__.py"))
+    assert main(["benchmark", "--quick"]) == 2
+    assert capsys.readouterr().err == (
+        "arcface-fair: the benchmark is not part of the installed package: clone the repository of "
+        "arcface-fair and run `python -m studies` (or `make study`) in it\n"
+    )
+
+
+def test_the_wheel_leaves_the_studies_out():
+    text = (ROOT / "setup.py").read_text()
+    patterns = re.search(r"include=\[(.*?)\]", text, re.S)[1]
+    shipped = find_packages(str(ROOT), include=re.findall(r'"(.*?)"', patterns))
+    assert {"arcface_fair.head", "contrast_plugin"} <= set(shipped)
+    assert not [name for name in shipped if name.startswith(("studies", "benchmarks", "tests"))]
 
 
 @pytest.mark.slow

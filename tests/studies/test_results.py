@@ -26,7 +26,7 @@ def folder(tmp_path):
 def test_rows_hold_settings_controls_and_runs(folder):
     row = gather(folder).rows["contrast_rolled"]
     assert row["control_of"] == "contrast"
-    assert row["decisive"]["config"]["gabn"]["contrast"]["control"] == "rolled"
+    assert row["decisive"]["config"]["contrast"]["control"] == "rolled"
     assert list(row["runs"]) == ["test"]
     assert list(row["runs"]["test"]) == ["10", "11", "12", "13", "14"]
 

@@ -91,7 +91,7 @@ def test_interrupt_ends_the_processes_and_keeps_what_is_done(folder, number):
         "make(Folder(Path(sys.argv[1])), runs, 1,"
         " command=stub_command({runs[1].key: 'hang'}))"
     )
-    root = str(Path(__file__).parents[3])
+    root = str(Path(__file__).parents[2])
     process = subprocess.Popen(
         [sys.executable, "-c", script, str(folder.path)],
         env={**os.environ, "PYTHONPATH": root}, cwd=root, stderr=subprocess.PIPE,

@@ -92,6 +92,17 @@ def test_fieller_interval_covers_as_often_as_it_says():
     assert np.mean(inside) == pytest.approx(0.95, abs=0.025)
 
 
+def test_ends_of_fieller_are_where_the_t_test_of_three_seeds_turns():
+    """At each end r, mean(y - r x) lies t standard errors from 0, t with 3 - 1 = 2 degrees."""
+    gain, gap = {0: 0.11, 1: 0.14, 2: 0.12}, {0: 0.20, 1: 0.23, 2: 0.18}
+    share = share_closed(gain, dict.fromkeys(gain, 0.0), gap)
+    for end in (share.low, share.high):
+        left = [gain[seed] - end * gap[seed] for seed in gain]
+        mean = sum(left) / 3
+        error = math.sqrt(sum((value - mean) ** 2 for value in left) / 2 / 3)
+        assert abs(mean) / error == pytest.approx(4.302653, rel=1e-5)
+
+
 def test_share_of_no_gap_is_not_given():
     row, base = by_seed([0.2, 0.3, 0.1]), by_seed([0.1, 0.1, 0.1])
     assert share_closed(row, base, by_seed([0.2, 0.0, 0.1])) is None

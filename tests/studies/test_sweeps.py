@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The papers' tables: their rows are the papers' values, acceptable to a run, here and for real."""
+"""The papers' tables: their rows are the papers' values, acceptable to a run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from arcface_fair.hosts.settings import parse_run
 from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
 from studies.rows import CONTROL
 from studies.suites import all_rows, suites
-from studies.sweeps import DRAWN_ONLY, REAL_DATA, SWEEPS
+from studies.sweeps import SWEEPS
 
 ROWS = {row.name: row for rows in SWEEPS.values() for row in rows}
-PAPERS = sorted({row.name for name, rows in SWEEPS.items() if name != "leads" for row in rows})
 
 
 def settings_of(config: str, changes: Any) -> list[Any]:
@@ -107,26 +106,3 @@ def test_linv_has_either_step_in_either_form():
     assert sorted((s.objective, s.penalty) for s in found.values()) == [
         (learning, penalty) for learning in ("irmv1", "paper", "rex") for penalty in either
     ]
-
-
-@pytest.mark.parametrize("name", [name for name in PAPERS if name not in DRAWN_ONLY])
-def test_a_papers_row_has_its_config_for_real_data(name):
-    row, real = ROWS[name], settings_of(REAL_DATA[name], {})
-    for drawn, there in zip(settings_of(row.config, row.changes), real, strict=True):
-        ours = {"classifier_width", "map_side", "classifier_lr", "weight", "stages"}
-        if hasattr(drawn, "stages"):
-            assert len(drawn.stages) == len(there.stages)
-            assert drawn.weight == there.weight
-        differs = {k for k, v in vars(drawn).items() if v != getattr(there, k)}
-        assert differs <= ours
-
-
-def test_no_other_config_is_named_for_real_data():
-    assert set(REAL_DATA) == set(PAPERS) - set(DRAWN_ONLY)
-
-
-def test_the_papers_own_row_is_one_run_under_every_tables_name():
-    (paper,) = settings_of("ms1mv3_r50_invreg", {})
-    names = ("table8_k2", "table9_p3", "figure6_lambda_005", "linv_paper_irmv1")
-    assert [settings_of(f"invreg_{name}", {}) for name in names] == [[paper]] * 4
-    assert (paper.objective, paper.penalty, paper.weight) == ("paper", "irmv1", 0.05)

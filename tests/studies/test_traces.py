@@ -13,11 +13,11 @@ def test_folder_without_plugins_leaves_nothing(tmp_path):
 
 
 def test_contrast_is_told_by_gap_gate_area_and_sizes(tmp_path):
-    (tmp_path / "gabn").mkdir()
+    (tmp_path / "contrast").mkdir()
     mask = np.zeros((112, 112), bool)
     mask[:56] = True
     np.savez(
-        tmp_path / "gabn" / "contrast.npz", map=np.zeros((112, 112), np.float32), mask=mask,
+        tmp_path / "contrast" / "contrast.npz", map=np.zeros((112, 112), np.float32), mask=mask,
         gap=np.array([0.05, 0.33]), gap_difference=0.28, easy=1, acts=True, doubt=np.nan,
         subset=np.array([0, 1, 1, 255], np.uint8),
     )  # fmt: skip

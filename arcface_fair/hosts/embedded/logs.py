@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from arcface_fair import dist
+from arcface_fair.plugin.session import is_image
 
 LOGGER = logging.getLogger("arcface_fair")
 
@@ -55,8 +56,11 @@ class RunLog:
             self._bar.write(text)
 
     def point(self, tag: str, value: float | Tensor, step: int) -> None:
-        """Offers one value of the curve ``tag``."""
-        if self._active and step % self.frequent == 0:
+        """Offers one value of the curve ``tag``; an image [C, H, W] is written at once."""
+        if is_image(value):
+            if self._active:
+                self._writer.add_image(tag, value, step)
+        elif self._active and step % self.frequent == 0:
             self._offered[tag] = value
 
     def scalar(self, tag: str, value: float, step: int) -> None:

@@ -24,8 +24,14 @@ from arcface_fair.hosts.embedded.verify import BestModel, Verification, tell
 from arcface_fair.hosts.scaler import build_scaler
 from arcface_fair.hosts.schedules import build_schedule
 from arcface_fair.hosts.settings import RunSettings, parse_run
-from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
-from arcface_fair.plugin.session import Session
+from arcface_fair.plugin.context import Run
+from arcface_fair.plugin.loading import (
+    load_plugin_modules,
+    parse_plugin_settings,
+    with_current_names,
+)
+from arcface_fair.plugin.margins import KeptMargin
+from arcface_fair.plugin.session import Session, is_image
 from arcface_fair.run.checkpoint import (
     keep_model,
     load_checkpoint,
@@ -49,9 +55,11 @@ def train(config: Mapping[str, Any]) -> Path:
     Under torchrun every rank calls it. Raises UserError for what the user can put right; nothing
     is written before the data and all settings were checked.
     """
+    config = with_current_names(config)
     modules = load_plugin_modules(config.get("plugins", ()))
     run, ignored = parse_run(config, {module.NAME for module in modules})
     parse_plugin_settings(modules, config)
+    build.build_margin(run, modules)
     device = choose_device(run.device)
     with process_group(device), one_sentence_each():
         trainer = Trainer(run, config, modules, device)
@@ -89,7 +97,8 @@ class Trainer:
         )
         self.loader = make_loader(images, self.batches, run.num_workers, device)
         self.backbone = build.build_backbone(run, device)
-        self.head = build.build_head(run, self.num_classes, device)
+        self.head = build.build_head(run, self.num_classes, device, plugin_modules)
+        self.margin = KeptMargin(run.margin, self.head.margin_softmax)
         self.optimizer = build.build_optimizer(run, self.backbone, self.head)
         steps_per_epoch = len(self.batches)
         self.schedule = build_schedule(
@@ -101,11 +110,8 @@ class Trainer:
             drop_epochs=run.lr_steps,
         )
         self.scaler = build_scaler(enabled=build.uses_fp16(run, device))
-        self.session = Session(
+        known = Run(
             config=config,
-            plugin_modules=plugin_modules,
-            backbone=self.backbone,
-            head=self.head,
             dataset=dataset,
             group_table=group_table,
             group_attribute=run.group_attribute,
@@ -118,7 +124,9 @@ class Trainer:
             seed=run.seed,
             work_dir=self.output,
             device=device,
-            log=self._point,
+        )
+        self.session = Session(
+            known, plugin_modules, backbone=self.backbone, head=self.head, log=self._point
         )
         self.model = build.wrap_backbone(run, self.backbone, device)
         self._resumed = load_checkpoint(self.output, run_facts(self)) if run.resume else None
@@ -134,7 +142,7 @@ class Trainer:
         self.skipped_images = 0
         self.log = RunLog(
             self.output,
-            total_steps=self.session.total_steps,
+            total_steps=known.total_steps,
             first_step=self.session.global_step,
             frequent=run.frequent,
         )
@@ -251,4 +259,7 @@ class Trainer:
             self.log.tell(f"{self.skipped_images} undecodable images were replaced so far")
 
     def _point(self, tag: str, value: float | Tensor, step: int) -> None:
-        self.log.point(tag, value, step)
+        if self.session.step is None and not is_image(value):
+            self.log.scalar(tag, float(value), step)
+        else:
+            self.log.point(tag, value, step)

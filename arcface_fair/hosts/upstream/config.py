@@ -18,18 +18,23 @@ from typing import Any
 
 from arcface_fair.data.training.dataset import FaceDataset, check_labels, open_dataset
 from arcface_fair.errors import UserError
+from arcface_fair.hosts import build
 from arcface_fair.hosts.settings import IGNORED_KEYS, RunSettings, parse_run
 from arcface_fair.hosts.upstream.devices import on_gpu
-from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
+from arcface_fair.plugin.loading import (
+    load_plugin_modules,
+    parse_plugin_settings,
+    with_current_names,
+)
 from arcface_fair.plugin.settings import check_choice
 
 # Keys of the embedded trainer that this host does not read, with what it does instead.
-_FIXED = {
+FIXED = {
     "momentum": 0.9, "clip_norm": 5.0, "shift": 0, "bf16": False, "device": "auto", "norm": "batch",
     "best_by": "worst",
 }  # fmt: skip
 # Keys that upstream's own head and margin know nothing of.
-_HEAD_KEYS = ("kernel", "head_memory_mib", "margin_gradient", "cifp")
+_HEAD_KEYS = ("kernel", "head_memory_mib", "margin", "margin_gradient", "cifp")
 
 
 @dataclass
@@ -59,6 +64,11 @@ def configure(cfg: Any) -> None:
     """
     global _current
     sys.excepthook = functools.partial(_tell, sys.excepthook)
+    renamed = with_current_names(cfg)
+    if renamed is not cfg:
+        cfg.update(renamed)
+        for key in set(cfg) - set(renamed):
+            cfg.pop(key)
     modules = load_plugin_modules(cfg.get("plugins") or ())
     _check_added_keys(cfg)
     _complete(cfg)
@@ -71,12 +81,13 @@ def configure(cfg: Any) -> None:
         return
     run, unknown = parse_run(cfg, {module.NAME for module in modules})
     parse_plugin_settings(modules, cfg)
+    build.build_margin(run, modules)
     if modules:
         _check_loader(cfg)
         check_labels(faces(cfg.rec), cfg.num_classes)
     _current.run = run
     _current.ignored = [key for key in unknown if key not in IGNORED_KEYS] + [
-        key for key, value in _FIXED.items() if cfg.get(key, value) != value
+        key for key, value in FIXED.items() if cfg.get(key, value) != value
     ]
 
 

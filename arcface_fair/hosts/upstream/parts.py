@@ -60,7 +60,7 @@ def build_margin(margin_class: Callable[..., Any], cfg: Any, s: float, *margins:
     """The margin: ours for our head, else upstream's, with ``margin_scale`` for its fixed ``s``."""
     run = current().run
     if run is not None:
-        return build.build_margin(run)
+        return build.build_margin(run, current().modules)
     return margin_class(cfg.get("margin_scale", s), *margins)
 
 

@@ -22,7 +22,9 @@ from arcface_fair.hosts.scaler import build_scaler
 from arcface_fair.hosts.upstream.config import Configured, current, faces
 from arcface_fair.hosts.upstream.devices import device
 from arcface_fair.hosts.upstream.files import facts, save_checkpoint
-from arcface_fair.plugin.session import Session
+from arcface_fair.plugin.context import Run
+from arcface_fair.plugin.margins import KeptMargin
+from arcface_fair.plugin.session import Session, is_image
 from arcface_fair.run.checkpoint import keep_model
 from arcface_fair.run.folder import write_config
 
@@ -67,16 +69,15 @@ class HostRun:
         self._resumed: dict[str, Any] | None = None
         self._epoch_rng = torch.get_rng_state()
         self._started = self._over = False
+        block = None if configured.run is None else configured.run.margin
+        self.margin = KeptMargin(block, getattr(head, "margin_softmax", None))
         self.session = self._session(configured) if configured.modules else None
 
     def _session(self, configured: Configured) -> Session:
         cfg, run = self.cfg, configured.run
         assert run is not None
-        return Session(
+        facts_of_run = Run(
             config=cfg,
-            plugin_modules=configured.modules,
-            backbone=self.backbone,
-            head=self.head,  # type: ignore[arg-type]
             dataset=faces(cfg.rec),
             group_table=build.build_group_table(run, cfg.num_classes),
             group_attribute=run.group_attribute,
@@ -89,17 +90,28 @@ class HostRun:
             seed=run.seed,
             work_dir=Path(cfg.output),
             device=device(),
+        )
+        return Session(
+            facts_of_run,
+            configured.modules,
+            backbone=self.backbone,
+            head=self.head,  # type: ignore[arg-type]
             log=self._log,
         )
 
     def _log(self, tag: str, value: float | Tensor, step: int) -> None:
-        if self.writer is not None and step % self.cfg.frequent == 0:
+        if self.writer is None:
+            return
+        if is_image(value):
+            self.writer.add_image(tag, value, step)
+        elif step % self.cfg.frequent == 0 or self.session.step is None:  # type: ignore[union-attr]
             self.writer.add_scalar(tag, float(value), step)
 
     # Checkpoints.
 
     def resume(self, state: dict[str, Any]) -> None:
         """Takes back what upstream's own keys do not hold; call it after they were loaded."""
+        self.margin.restore(state)
         self.global_step = state["global_step"]
         if self.session is not None:
             self.session.load_state_dict(state.get("plugins", {}))
@@ -135,6 +147,7 @@ class HostRun:
                 None if p.grad is None else p.grad.clone() for p in self._parameters()
             ] if waiting else None,
             "plugins": {} if self.session is None else self.session.state_dict(),
+            **self.margin.entry(),
             "facts": facts(self.cfg),
         }  # fmt: skip
 

@@ -21,6 +21,7 @@ from arcface_fair.attention.gradient_maps import (
     half_mass_area,
     plain_margin,
     relative_maps,
+    rolled,
     share_of_rows,
     statistics_held,
 )
@@ -303,3 +304,16 @@ def test_the_heads_forward_takes_the_sample_of_the_first_pass_once() -> None:
         assert head.next_active is None
     assert all(torch.equal(loss, expected) for loss in losses)
     assert any(not torch.equal(head(rows, labels), expected) for _ in range(5))
+
+
+def test_rolled_masks_keep_shape_and_area_and_move_on_a_torus():
+    mask = torch.zeros(4, 6, dtype=torch.bool)
+    mask[0, 5] = mask[1, 5] = True
+    down, right = torch.tensor([0, 3, 2]), torch.tensor([0, 1, 5])
+    moved = rolled(mask, down, right)
+    for image in range(3):
+        expected = mask.roll((int(down[image]), int(right[image])), (0, 1))
+        assert torch.equal(moved[image], expected)
+    own = rolled(torch.stack([mask, ~mask, mask]), down, right)  # a mask per image
+    assert torch.equal(own[1], ~moved[1])
+    assert torch.equal(own[2], moved[2])

@@ -22,8 +22,8 @@ def test_every_run_of_the_demo_has_settings_that_are_accepted(name):
 
 
 def test_controls_differ_from_what_they_control_in_one_setting():
-    shipped = settings_of(CONTRAST)["gabn_plugin"].contrast_settings
-    rolled = settings_of("rolled masks")["gabn_plugin"].contrast_settings
+    shipped = settings_of(CONTRAST)["contrast_plugin"]
+    rolled = settings_of("rolled masks")["contrast_plugin"]
     assert (shipped.control, rolled.control) == ("off", "rolled")
     assert shipped.gate == rolled.gate > 0
     assert settings_of("random partitions")["invreg_plugin"].partition == "random"

@@ -2,6 +2,8 @@
 """How a report was made can be read from it."""
 
 from arcface_fair.cli._facts import figures_of_runs, run_facts
+from arcface_fair.plugin.figures import list_figures
+from arcface_fair.plugin.parts import Figure, Plugin
 
 
 def test_command_time_versions_and_sets_are_facts(monkeypatch):
@@ -25,9 +27,12 @@ def test_pictures_of_maps_and_partitions_are_found_beside_folder_or_file(tmp_pat
     assert figures_of_runs([str(tmp_path / "maps")]) == ()
 
 
-def test_the_contrast_of_a_run_is_a_picture_of_the_report(tmp_path):
-    (tmp_path / "gabn").mkdir()
-    (tmp_path / "gabn" / "contrast.png").write_bytes(b"png")
+def test_a_picture_that_a_plugin_named_is_in_the_report_with_its_caption(tmp_path):
+    figure = Figure("mine/epoch_*.png", "What is mine at an epoch's end.")
+    list_figures(tmp_path, [Plugin("mine", figures=(figure,))])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "epoch_1.png").write_bytes(b"png")
+    (tmp_path / "mine" / "unnamed.png").write_bytes(b"other")
     assert figures_of_runs([str(tmp_path)]) == (
-        (f"{tmp_path.name}, attention in training: contrast", b"png"),
+        (f"{tmp_path.name}, What is mine at an epoch's end.", b"png"),
     )

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Everything that a user can get wrong ends in one sentence, exit code 2, nothing half-written."""
 
+import json
 import os
 import shutil
+import sys
 
 import pytest
 
@@ -210,3 +212,102 @@ def test_an_interrupt_says_so_and_exits_with_130(capsys, tmp_path, record, monke
     code, said, _ = start(capsys, tmp_path, record)
     assert code == 130
     assert said.endswith("arcface-fair: interrupted\n")
+
+
+def test_set_changes_keys_and_blocks_and_config_json_keeps_them(capsys, tmp_path, record):
+    lines = ("plugins=invreg_plugin", "invreg.stages=0", "invreg.subsets=3", "batch_size=8")
+    code, said, output = start(capsys, tmp_path, record, *(f"--set={line}" for line in lines))
+    assert code == 0, said
+    kept = json.loads((output / "config.json").read_text())
+    assert kept["set"] == list(lines)
+    assert kept["plugins"] == ["invreg_plugin"]
+    assert kept["invreg"] == {"stages": [0], "subsets": 3}
+    assert (kept["batch_size"], kept["lr"]) == (8, 0.05)
+    assert "config.set" not in (output / "training.log").read_text()
+
+
+def test_a_run_without_set_keeps_no_lines(capsys, tmp_path, record):
+    output = start(capsys, tmp_path, record)[2]
+    assert "set" not in json.loads((output / "config.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (
+            "bacth_size=8",
+            "--set bacth_size=8 names no setting of this run; did you mean 'batch_size'?",
+        ),
+        ("batch_size=0", "config.batch_size is 0, expected at least 1; correct the value"),
+        ("batch_size=x", "--set batch_size is 'x', expected int; correct the value"),
+        ("optimizer=adam", "config.optimizer is 'adam', expected one of sgd, adamw; choose one"),
+    ],
+)
+def test_a_wrong_set_line(capsys, tmp_path, record, line, sentence):
+    assert_refused(start(capsys, tmp_path, record, "--set", line), sentence)
+
+
+PLUGIN = """
+from dataclasses import dataclass
+
+from arcface_fair.plugin.loading import Plugin
+
+NAME = {name!r}
+
+
+@dataclass(frozen=True)
+class Settings:
+    size: int = 1
+
+
+def build(settings, session):
+    import {name}_late
+
+    return Plugin(NAME)
+"""
+
+
+def write_plugin(folder, name):
+    (folder / f"{name}.py").write_text(PLUGIN.format(name=name))
+    (folder / f"{name}_late.py").write_text("")
+
+
+@pytest.mark.parametrize("form", ["relative", "in configs", "absolute"])
+def test_a_plugin_beside_the_config_is_found(capsys, tmp_path, record, monkeypatch, form):
+    name = f"beside_{form.replace(' ', '_')}"
+    folder = tmp_path / "configs" if form == "in configs" else tmp_path
+    folder.mkdir(exist_ok=True)
+    write_plugin(folder, name)
+    monkeypatch.chdir(tmp_path)
+    values = small_run(record, tmp_path / "run", batch_size=4, num_epoch=1, plugins=[name])
+    head = "from easydict import EasyDict\nconfig = EasyDict()\n"
+    (folder / "own.py").write_text(
+        head + "\n".join(f"config[{key!r}] = {value!r}" for key, value in values.items())
+    )
+    given = {"relative": "own.py", "in configs": "own", "absolute": str(tmp_path / "own.py")}
+    before = list(sys.path)
+    code = main(["train", given[form], "--set", f"{name}.size=3"])
+    assert code == 0, capsys.readouterr().err
+    assert json.loads((tmp_path / "run" / "config.json").read_text())[name] == {"size": 3}
+    assert sys.path == before
+
+
+def test_a_module_beside_the_config_hides_no_installed_one(capsys, tmp_path, record, monkeypatch):
+    (tmp_path / "site").mkdir()
+    write_plugin(tmp_path / "site", "clashing")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    (tmp_path / "clashing.py").write_text("raise AssertionError('the installed one is hidden')")
+    (tmp_path / "clashing_late.py").write_text("raise AssertionError('hidden')")
+    code, said, output = start(capsys, tmp_path, record, plugins=["clashing"])
+    assert code == 0, said
+    assert (output / "model.pt").is_file()
+
+
+def test_a_folder_that_python_knows_already_stays_on_the_path(
+    capsys, tmp_path, record, monkeypatch
+):
+    write_plugin(tmp_path, "known_already")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = list(sys.path)
+    assert start(capsys, tmp_path, record, plugins=["known_already"])[0] == 0
+    assert sys.path == before

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Intervals know that pairs share people; two models are compared draw by draw."""
 
+import math
 from statistics import NormalDist
 
 import numpy as np
@@ -85,6 +86,22 @@ def test_models_judged_on_different_pairs_cannot_be_paired():
 def test_intervals_stay_within_what_a_figure_can_be():
     estimate = clipped(interval(0.99, np.linspace(0.9, 1.0, 100), np.full(100, 0.95)), 0.0, 1.0)
     assert estimate.low < estimate.value < estimate.high == 1.0
+
+
+@pytest.mark.parametrize(
+    ("chance", "variance"),
+    [
+        # Steps of h = 1/2 give h^2 V + (1 + h^2) of the pairs' chance: V = (4 - 1.25 * 1) / 0.25.
+        (1.0, 11.0),
+        # Where chance alone would explain all of it, the least: V = 4 / 2.25 / 0.25.
+        (2.0, 64 / 9),
+    ],
+)
+def test_variance_of_an_interval_is_that_of_whole_resamples(chance, variance):
+    people = np.array([-2.0, 2.0] * 100)
+    found = interval(0.5, people, np.array([-chance, chance] * 100))
+    half = math.sqrt(variance)
+    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
 
 
 def test_unknown_figures_have_no_interval():

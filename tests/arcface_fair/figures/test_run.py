@@ -73,7 +73,9 @@ def test_a_folder_without_partitions_or_config_is_refused(own_run, tmp_path):
 def test_a_confidence_that_is_no_percentage_is_refused(own_run):
     path = own_run / "partitions" / "stage_1.tsv"
     path.write_text(path.read_text().replace("100.00%", "sure", 1))
-    with pytest.raises(UserError, match=r"stage_1.tsv has a confidence that is no percentage"):
+    with pytest.raises(
+        UserError, match=r"stage_1.tsv, line of identity \d: confidence is 'sure', expected a perc"
+    ):
         open_run(own_run)
 
 

@@ -49,3 +49,11 @@ def test_a_module_that_is_no_plugin_says_what_it_lacks():
 def test_two_plugins_of_one_name_are_refused():
     with pytest.raises(UserError, match=r"lists 'invreg_plugin' and 'invreg_plugin', which are bo"):
         load_plugin_modules(["invreg_plugin", "invreg_plugin"])
+
+
+def test_a_plugin_of_another_contract_is_refused(monkeypatch):
+    module = ModuleType("old_plugin")
+    module.NAME, module.Settings, module.build, module.CONTRACT = "old", dict, None, 1
+    monkeypatch.setitem(sys.modules, "old_plugin", module)
+    with pytest.raises(UserError, match="'old' was written for contract 1, this arcface-fair has"):
+        load_plugin_modules(["old_plugin"])

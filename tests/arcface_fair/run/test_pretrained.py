@@ -10,8 +10,8 @@ import torch
 from arcface_fair.backbones import get_model
 from arcface_fair.errors import UserError
 from arcface_fair.export import export_onnx
-from arcface_fair.run.pretrained import module_path, start_from
 from arcface_fair.hosts.embedded import train
+from arcface_fair.run.pretrained import module_path, start_from
 from tests.arcface_fair.export.conftest import trained_like
 from tests.small_data import small_run, write_small_record
 

@@ -8,6 +8,7 @@ import torch
 
 from arcface_fair.errors import UserError
 from arcface_fair.head import shard_of
+from arcface_fair.hosts.embedded import Trainer
 from arcface_fair.hosts.settings import parse_run
 from arcface_fair.run.reshard import (
     check_parts,
@@ -17,7 +18,6 @@ from arcface_fair.run.reshard import (
     reshard_states,
 )
 from arcface_fair.run.state import collect_state, restore_state
-from arcface_fair.hosts.embedded import Trainer
 from tests.small_data import small_run, write_small_record
 
 

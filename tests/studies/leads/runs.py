@@ -10,8 +10,7 @@ import torch
 
 from arcface_fair import dist
 from arcface_fair.data.groups import GroupTable
-from arcface_fair.hosts.embedded import loop
-from arcface_fair.hosts.embedded import train
+from arcface_fair.hosts.embedded import loop, train
 from tests.recorder import read_losses
 from tests.small_data import small_run, write_small_record
 

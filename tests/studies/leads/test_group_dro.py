@@ -17,9 +17,8 @@ PLUGIN = ["studies.leads.group_dro"]
 
 
 def session(**shared: Any) -> Any:
-    return SimpleNamespace(
-        num_classes=4, device=torch.device("cpu"), shared=shared, log=lambda tag, value: None
-    )
+    run = SimpleNamespace(num_classes=4, device=torch.device("cpu"))
+    return SimpleNamespace(run=run, shared=shared, log=lambda tag, value: None)
 
 
 def with_partition(subset: list[int], **settings: Any) -> GroupWeights:

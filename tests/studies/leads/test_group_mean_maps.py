@@ -141,5 +141,6 @@ def test_one_group_is_refused():
     session: Any = SimpleNamespace(
         group_table=GroupTable.of_words({"all": ["x"] * 3}), group_attribute="all"
     )
+    session.run = session
     with pytest.raises(UserError, match="the group table names 1, expected at least two"):
         build(Settings(**ALONE), session)

@@ -39,6 +39,7 @@ def penalty_on_rank(margin: str, kernel: str) -> tuple[Tensor, Tensor, Tensor]:
         group_table=GroupTable.of_words({"race": WORDS}), group_attribute="race",
         log=lambda tag, value: None,
     )  # fmt: skip
+    session.run = session
     (penalty,) = build(Settings(groups="table"), session).penalties
     found = []
 

@@ -16,10 +16,12 @@ TABLE = GroupTable.of_words({"race": ["b", "a", "", "a"], "gender": ["f", "m", "
 
 
 def session(table: GroupTable | None = TABLE, **shared: Any) -> Any:
-    return SimpleNamespace(
+    fake = SimpleNamespace(
         num_classes=4, device=torch.device("cpu"), shared=shared, group_table=table,
         group_attribute=None if table is None else "race",
     )  # fmt: skip
+    fake.run = fake
+    return fake
 
 
 def test_groups_of_the_table_are_those_of_the_chosen_column():

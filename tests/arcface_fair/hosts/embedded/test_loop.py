@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from arcface_fair.run.checkpoint import UPSTREAM_KEYS
 from arcface_fair.hosts.embedded import train
+from arcface_fair.run.checkpoint import UPSTREAM_KEYS
 from tests.recorder import read_losses
 from tests.small_data import small_run, write_small_record
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture(scope="module")

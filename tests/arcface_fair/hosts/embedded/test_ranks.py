@@ -12,8 +12,8 @@ from arcface_fair.data.training.dataset import TrainingImages, open_dataset, to_
 from arcface_fair.data.training.loader import make_loader
 from arcface_fair.data.training.sampler import EpochBatches
 from arcface_fair.hosts import build
-from arcface_fair.hosts.settings import parse_run
 from arcface_fair.hosts.embedded import Trainer, train
+from arcface_fair.hosts.settings import parse_run
 from tests.recorder import read_losses
 from tests.small_data import small_run, write_small_record
 
@@ -164,8 +164,7 @@ def train_until(record: str, output: str, changes: dict, stop: int) -> list[tupl
     after = trainer.session.after_step
 
     def note() -> None:
-        assert trainer.session.step is not None
-        seen.append((trainer.session.global_step, trainer.session.step.loss.item()))
+        seen.append((trainer.session.global_step, trainer.session.loss.item()))
         after()
 
     save = trainer._save

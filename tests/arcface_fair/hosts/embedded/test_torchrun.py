@@ -1,28 +1,30 @@
 # SPDX-License-Identifier: MIT
 """The documented command on two real processes, started by torchrun."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.small_data import picture, small_run, write_insightface_record, write_small_record
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 pytestmark = pytest.mark.slow
 
 
-def torchrun(tmp_path, record, **changes):
+def torchrun(tmp_path, record, *options, **changes):
     values = small_run(record, tmp_path / "run", batch_size=4, **changes)
     lines = [f"config[{key!r}] = {value!r}" for key, value in values.items()]
     config = tmp_path / "run.py"
     config.write_text("from easydict import EasyDict\nconfig = EasyDict()\n" + "\n".join(lines))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     return subprocess.run(
-        [*command, "-m", "arcface_fair.train", str(config)],
+        [*command, "-m", "arcface_fair.train", str(config), *options],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -33,12 +35,18 @@ def torchrun(tmp_path, record, **changes):
 def test_two_processes_train_and_rank_0_says_what_was_written(tmp_path):
     record = write_small_record(tmp_path / "record")
     result = torchrun(
-        tmp_path, record, plugins=["invreg_plugin"], invreg={"stages": (1,)}, val_targets=["unseen"]
-    )
+        tmp_path, record, "--set", "invreg.stages=1", "--set", "embedding_size=24",
+        plugins=["invreg_plugin"], invreg={"stages": (0, 1)}, val_targets=["unseen"],
+    )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("model:") == 1
     files = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"checkpoint_gpu_0.pt", "checkpoint_gpu_1.pt", "model.pt"} <= files
+    kept = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert kept["set"] == ["invreg.stages=1", "embedding_size=24"]
+    assert (kept["invreg"], kept["embedding_size"]) == ({"stages": [1]}, 24)
+    shards = [torch.load(tmp_path / "run" / f"checkpoint_gpu_{rank}.pt") for rank in (0, 1)]
+    assert [shard["state_dict_softmax_fc"]["weight"].shape[1] for shard in shards] == [24, 24]
     assert (tmp_path / "run" / "training.log").read_text().count("step 12 ") == 1
 
 

@@ -14,9 +14,9 @@ from arcface_fair.data.sets.bins import decode_bin, load_bin, write_bin
 from arcface_fair.errors import UserError
 from arcface_fair.evaluation import ten_fold
 from arcface_fair.evaluation.groups import FairnessTable, GroupRow
+from arcface_fair.hosts.embedded import train
 from arcface_fair.hosts.embedded.verify import BestModel, Verification, tell
 from arcface_fair.run.embed import embed_bin
-from arcface_fair.hosts.embedded import train
 from tests.small_data import picture, small_run, write_small_record
 
 CPU = torch.device("cpu")

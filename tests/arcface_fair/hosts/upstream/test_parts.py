@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from arcface_fair import bridge
-from arcface_fair.head import CIFP, CombinedMargin, PartialFC
+from arcface_fair.errors import UserError
+from arcface_fair.head import CIFP, CombinedMargin, CosFace, PartialFC
 
 
 def upstreams_model(name, dropout=0.0, num_features=16):
@@ -55,6 +56,17 @@ def test_cifp_by_config_needs_no_plugin(cfg):
     cfg.cifp = True
     bridge.configure(cfg)
     assert isinstance(bridge.build_margin(UpstreamsMargin, cfg, 64, 1.0), CIFP)
+
+
+def test_a_margin_by_name_is_ours_and_an_unknown_one_is_refused_when_configured(cfg):
+    cfg.margin = {"name": "cosface", "m": 0.2}
+    bridge.configure(cfg)
+    margin = bridge.build_margin(UpstreamsMargin, cfg, 64, 1.0)
+    assert isinstance(margin, CosFace)
+    assert (margin.s, margin.m) == (64.0, 0.2)
+    cfg.margin = {"name": "adaface"}
+    with pytest.raises(UserError, match=r"config.margin names .adaface., known: arcface"):
+        bridge.configure(cfg)
 
 
 def schedule_of(cfg, optimizer):

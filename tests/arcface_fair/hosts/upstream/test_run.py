@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,17 +19,18 @@ class Wrapped:
 
 class Writer:
     def __init__(self):
-        self.points = []
+        self.points, self.images = [], []
 
     def add_scalar(self, tag, value, step):
         self.points.append((tag, value, step))
+
+    def add_image(self, tag, value, step):
+        self.images.append((tag, value, step))
 
 
 def started(cfg, **changes):
     cfg.update(total_step=12, **changes)
     bridge.configure(cfg)
-    from pathlib import Path
-
     Path(cfg.output).mkdir(exist_ok=True)
     backbone = nn.Sequential(nn.AvgPool2d(28), nn.Flatten(), nn.Linear(48, 16))
     margin = bridge.build_margin(lambda *a: lambda z, y: z, cfg, 64, 1.0, 0.5, 0.0, 0)
@@ -87,7 +89,7 @@ def test_images_that_plugins_cannot_use_are_refused(cfg):
 def test_curves_are_written_at_the_logs_steps_alone(cfg):
     run, _, _, _, writer = started(cfg, plugins=["tests.recorder"], frequent=2)
     for step in (1, 2, 3, 4):
-        run.session.global_step = step
+        run.session.global_step, run.session.step = step, object()
         run.session.log("some/curve", torch.tensor(0.5))
     assert writer.points == [("some/curve", 0.5, 2), ("some/curve", 0.5, 4)]
 
@@ -118,6 +120,35 @@ def test_what_waits_for_an_accumulation_survives_a_restart(cfg):
     again.resume(state)
     assert all(torch.equal(p.grad, torch.ones_like(p)) for p in other.parameters())
     assert again.global_step == 4
+
+
+def test_a_margins_buffers_are_in_the_checkpoint_and_another_margin_is_refused(cfg, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[4] / "examples")
+    changes = {"plugins": ["adaface_plugin"], "margin": {"name": "adaface", "s": 16.0}}
+    run, backbone, head, _, _ = started(cfg, **changes)
+    labels = torch.arange(8)
+    run.before_epoch(0)
+    head(backbone(run.before_forward(torch.randn(8, 3, 112, 112), labels)), labels)
+    state = {"global_step": 1, **run.checkpoint(1)}
+    assert state["margin"]["state"]["mean"] != 20.0
+    assert list(head.state_dict()) == ["weight"]
+    again, _, fresh, _, _ = started(cfg)
+    again.resume(state)
+    assert fresh.margin_softmax.mean == state["margin"]["state"]["mean"]
+    other, *_ = started(cfg, plugins=[], margin={"name": "cosface"})
+    with pytest.raises(UserError, match="with the margin 'adaface', this run has the margin 'cosf"):
+        other.resume(state)
+
+
+def test_images_and_points_between_steps_are_written_at_once(cfg):
+    run, _, _, _, writer = started(cfg, plugins=["tests.recorder"], frequent=2)
+    run.session.global_step = 1
+    run.session.log("some/area", torch.tensor(0.5))
+    assert writer.points == [("some/area", 0.5, 1)]
+    run.session.log("some/image", torch.zeros(1, 4, 4))
+    assert [(tag, value.shape, step) for tag, value, step in writer.images] == [
+        ("some/image", (1, 4, 4), 1)
+    ]
 
 
 def test_a_resume_within_an_epoch_skips_its_batches_and_goes_on_with_its_random_numbers(cfg):
