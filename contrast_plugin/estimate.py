@@ -24,7 +24,7 @@ from arcface_fair.data.training.dataset import to_input
 from arcface_fair.errors import UserError
 from arcface_fair.plugin.partition import NOT_ASSIGNED, Partition
 from arcface_fair.plugin.session import Session
-from arcface_fair.run.batchnorm import rank0_statistics
+from arcface_fair.run.embed import rank0_statistics
 from contrast_plugin.config import ContrastSettings
 from contrast_plugin.gap import Gaps, gap_positions, subset_gaps
 from contrast_plugin.maps import SubsetMaps, map_positions, subset_maps

@@ -18,7 +18,7 @@ from arcface_fair.data.training.clean_images import clean_images
 from arcface_fair.data.training.dataset import to_input
 from arcface_fair.errors import UserError
 from arcface_fair.plugin.session import Session
-from arcface_fair.run.batchnorm import rank0_statistics
+from arcface_fair.run.embed import rank0_statistics
 from invreg_plugin.features import FeatureStore, fingerprint
 
 

@@ -150,8 +150,12 @@ def _judge(folder: Folder, key: str, world: World, unseen: Path, output: Path) -
 
 def _keep(output: Path, kept: Path) -> None:
     """model.pt, the class centres, config and what plugins wrote; the rest goes."""
-    from arcface_fair.run.checkpoint import checkpoint_path, read_state, write_atomically
-    from arcface_fair.run.checkpoint_files import UPSTREAM_KEYS
+    from arcface_fair.run.checkpoint import (
+        UPSTREAM_KEYS,
+        checkpoint_path,
+        read_state,
+        write_atomically,
+    )
 
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)

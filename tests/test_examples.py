@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import arcface_fair
-from arcface_fair.cli._facts import figures_of_runs
+from arcface_fair.cli.evaluate import figures_of_runs
 from arcface_fair.errors import UserError
 from arcface_fair.hosts.embedded import train
 from arcface_fair.run.reshard import cut

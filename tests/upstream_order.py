@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from arcface_fair.data.training.sampler import EpochBatches
+from arcface_fair.data.training.loader import EpochBatches
 from arcface_fair.plugin.parts import Hook, Plugin
 
 NAME = "upstream_order"

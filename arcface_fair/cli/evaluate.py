@@ -1,26 +1,145 @@
 # SPDX-License-Identifier: MIT
-"""``arcface-fair evaluate MODEL [MODEL]``: how groups fare, in a table, a page, JSON and CSV."""
+"""``arcface-fair evaluate MODEL [MODEL]``: how groups fare, in a table, a page, JSON and CSV.
+
+How a report was made: command, time, versions, data; and pictures that lie beside a run.
+
+The report for a terminal.
+"""
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import math
+import platform
+import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 from tqdm import tqdm
 
-from arcface_fair.cli._facts import figures_of_runs, run_facts
-from arcface_fair.cli._text import all_pairs_text, at_one_threshold, intervals
 from arcface_fair.errors import UserError
 from arcface_fair.evaluation.all_pairs import AllPairs
 from arcface_fair.evaluation.comparisons import Comparisons
 from arcface_fair.evaluation.groups import group_table, side_by_side
-from arcface_fair.evaluation.metrics import Protocol
+from arcface_fair.evaluation.metrics import METRICS, OVER_GROUPS, Metric, Protocol, tpr_metric
+from arcface_fair.evaluation.resampling import Estimate
 from arcface_fair.evaluation.text import text_table
 from arcface_fair.judge.inputs import bins_of_run, embedder, names_of, read_verification_sets
 from arcface_fair.judge.protocols import compare_sets, judge_all_pairs, judge_ijb
 from arcface_fair.report import Report, build_report, write_csv, write_html, write_json
+from arcface_fair.report.content import pair_notes
+
+PACKAGES = ("numpy", "torch", "onnxruntime", "scikit-learn", "fairlearn", "matplotlib")
+# Where `arcface-fair maps` and `arcface-fair partitions` put their pictures.
+PICTURES = {"maps": "attention maps", "partitions": "partitions"}
+
+
+def run_facts(sets: Mapping[str, str]) -> dict[str, str]:
+    """Names and values for the page's last section."""
+    import arcface_fair
+
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    versions = [f"Python {platform.python_version()}"]
+    for package in PACKAGES:
+        try:
+            versions.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "command": shlex.join(["arcface-fair", *sys.argv[1:]]),
+        "made": now,
+        "arcface-fair": arcface_fair.__version__,
+        "versions": ", ".join(versions),
+        **{f"set {name}": text for name, text in sets.items()},
+    }
+
+
+def figures_of_runs(models: list[str]) -> tuple[tuple[str, bytes], ...]:
+    """Pictures of attention and partitions, and the plugins' own, in a model's run folder."""
+    from arcface_fair.plugin.figures import read_figures
+
+    found = []
+    for model in models:
+        folder = Path(model) if Path(model).is_dir() else Path(model).parent
+        for name, what in PICTURES.items():
+            for picture in sorted((folder / name).glob("*.png")):
+                found.append((f"{folder.name}, {what}: {picture.stem}", picture.read_bytes()))
+        for figure in read_figures(folder):
+            title = f"{folder.name}, {figure.caption}"
+            found.append((title, (folder / figure.path).read_bytes()))
+    return tuple(found)
+
+
+WHOLE = ("mean accuracy", "worst accuracy", "STD n", "STD n-1", "SER")
+SPREADS = ("FMR max/min", "FNMR max/min", "FDR", "GARBE", "inequity rate")
+
+
+def intervals(report: Report) -> str:
+    """The metrics over all groups with their intervals, models below each other."""
+    tprs = [tpr_metric(report.protocol.fprs[0], over).key for over in OVER_GROUPS]
+    names = [*WHOLE[:2], *tprs, *WHOLE[2:]]
+    lines = [
+        [model.name, *(_shown(report.metrics[name], model.estimates[name]) for name in names)]
+        for model in report.models
+    ]
+    if report.differences:
+        shown = (
+            _shown(report.metrics[name], report.differences[name], signed=True) for name in names
+        )
+        lines.append(["difference", *shown])
+    return text_table([f"{report.level:.0%} intervals", *names], lines)
+
+
+def at_one_threshold(report: Report) -> str:
+    """FMR and FNMR per group where `Protocol.fmr` of all impostors are accepted."""
+    heads = [f"FMR / FNMR, % at FMR {report.protocol.fmr:g} of all", *report.groups, *SPREADS]
+    lines = []
+    for model in report.models:
+        rates = [
+            " / ".join(
+                _plain(100 * model.estimates[METRICS[rate].of(group).key].value)
+                for rate in ("fmr", "fnmr")
+            )
+            for group in report.groups
+        ]
+        lines.append(
+            [model.name, *rates, *(_plain(model.estimates[name].value) for name in SPREADS)]
+        )
+    return text_table(heads, lines) + "\n"
+
+
+def all_pairs_text(name: str, found: AllPairs) -> str:
+    """TPR at each FPR by scope, with counts; notes below."""
+    rates = found.scopes[0].rates
+    heads = [f"{name}: all pairs", "images", "people", "impostors"]
+    heads += [f"TPR, % at {rate.fpr:g}" for rate in rates]
+    lines = [
+        [scope.name, scope.images, scope.people, scope.impostor,
+         *(_shown(tpr_metric(rate.fpr), rate.tpr) for rate in scope.rates)]
+        for scope in found.scopes
+    ]  # fmt: skip
+    said = [f"- {sentence}" for sentence in pair_notes(found)]
+    return "\n".join([text_table(heads, lines), *said]) + "\n"
+
+
+def _shown(metric: Metric, estimate: Estimate, signed: bool = False) -> str:
+    scale = 100 if metric.unit == "percent" else 1
+    if math.isnan(estimate.value):
+        return "-"
+    sign = "+" if signed else ""
+    text = f"{scale * estimate.value:{sign}.2f}"
+    if math.isnan(estimate.low):
+        return text
+    return f"{text} [{scale * estimate.low:{sign}.2f}, {scale * estimate.high:{sign}.2f}]"
+
+
+def _plain(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
+
 
 HELP = "measure a model group by group: accuracy, TPR, error rates, intervals, a report"
 

@@ -6,10 +6,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from arcface_fair.data.groups import GroupTable
+from arcface_fair.data.groups import GroupTable, join, rename, vote, write_shares
 from arcface_fair.data.record.dataset import RecordDataset
 from arcface_fair.data.record.rewrite import refuse_existing
-from arcface_fair.data.votes import join, rename, vote, write_shares
 from arcface_fair.errors import UserError
 
 HELP = "make groups.tsv: majority vote of per-image labels, tables joined, words merged"

@@ -88,7 +88,7 @@ def read_sets(args: argparse.Namespace) -> list[PairSet]:
     from arcface_fair.data.image.crop import Crop
     from arcface_fair.data.image.landmarks import Landmarks
     from arcface_fair.data.sets.celeba import celeba_sets
-    from arcface_fair.data.sets.pair_lists import digiface_set, listed_sets
+    from arcface_fair.data.sets.pair_sets import digiface_set, listed_sets
     from arcface_fair.data.sets.rfw import rfw_sets
 
     if args.kind == "rfw":

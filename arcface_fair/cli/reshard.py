@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the new parts, then moves the former ones aside."""
-    from arcface_fair.run.checkpoint_files import read_parts
+    from arcface_fair.run.checkpoint import read_parts
 
     if not args.run_folder.is_dir():
         raise UserError(

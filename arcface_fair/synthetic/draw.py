@@ -3,11 +3,13 @@
 
 Everything is a filled polygon at twice the size; halving it is the anti-aliasing. The image of
 (identity, shot) depends on the world's settings and these two numbers only.
+
+Colours the polygons of one scene, back to front, at twice the size of the image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,20 +17,125 @@ import cv2
 import numpy as np
 
 from arcface_fair.errors import UserError
+from arcface_fair.synthetic import wardrobe
 from arcface_fair.synthetic.anatomy import Head, build_head
-from arcface_fair.synthetic.context import Context, own_context, shot_context
+from arcface_fair.synthetic.context import (
+    BAND_COLOURS,
+    CLOTHES_COLOURS,
+    FRAME_COLOURS,
+    HAIR_COLOURS,
+    Context,
+    own_context,
+    shot_context,
+)
+from arcface_fair.synthetic.makeup import lip_colour, paint_makeup
 from arcface_fair.synthetic.nuisance import SIZE, Nuisance, draw_nuisance, photograph
-from arcface_fair.synthetic.paint import paint
 from arcface_fair.synthetic.place import (
+    BITS,
+    SCALE,
     five_points,
     fixed,
     on_image,
     project,
     worn_shapes,
 )
-from arcface_fair.synthetic.stickers import sticker_shapes
-from arcface_fair.synthetic.traits import Person, draw_person
+from arcface_fair.synthetic.stickers import paint_stickers, sticker_shapes
+from arcface_fair.synthetic.traits import BROW, IRIS, Person, draw_person
 from arcface_fair.synthetic.world import World
+
+Paint = Sequence[float]
+Shapes = dict[str, np.ndarray]
+
+
+def _mix(first: Paint, second: Paint, share: float) -> tuple[float, ...]:
+    return tuple(float(p + (q - p) * share) for p, q in zip(first, second, strict=True))
+
+
+class _Canvas:
+    """The picture at twice its size, and one way to paint on it."""
+
+    def __init__(self, background: np.ndarray) -> None:
+        self.image = background.copy()
+
+    def fill(self, colour: Paint, *shapes: np.ndarray) -> None:
+        cv2.fillPoly(self.image, shapes, colour, cv2.LINE_AA, BITS)
+
+
+def paint(person: Person, context: Context, shapes: Shapes, lamp: float) -> np.ndarray:
+    """The unlit scene, uint8 [224, 224, 3] RGB; ``lamp`` > 0: the light comes from the right."""
+    canvas = _Canvas(wardrobe.wall(*context["background"].split("_"), SCALE))
+    skin = person.skin.tolist()
+    hair = HAIR_COLOURS[context["hair_colour"]]
+    if "hair_back" in shapes:
+        canvas.fill(_mix(hair, (0, 0, 0), 0.18), shapes["hair_back"])
+    canvas.fill(_mix(skin, (40, 20, 20), 0.22), fixed(wardrobe.NECK))
+    collar, dye = context["clothes"].split("_")
+    canvas.fill(CLOTHES_COLOURS[dye], fixed(wardrobe.clothes(collar)))
+    _paint_face(canvas, shapes, person, lamp, context.get("makeup", "none"))
+    _paint_worn(canvas, shapes, context, skin)
+    if "stickers" in shapes:
+        rims, faces = shapes["sticker_rims"], shapes["stickers"]
+        paint_stickers(canvas.image, context["stickers"], rims, faces, BITS)
+    return canvas.image
+
+
+def _paint_face(canvas: _Canvas, shapes: Shapes, person: Person, lamp: float, makeup: str) -> None:
+    skin = person.skin.tolist()
+    shadow, dark = _mix(skin, (60, 20, 20), 0.22), _mix(skin, (40, 10, 10), 0.72)
+    faint = _mix(skin, (60, 20, 20), 0.10)
+    canvas.fill(_mix(skin, (90, 30, 30), 0.12), shapes["left_ear"], shapes["right_ear"])
+    canvas.fill(skin, shapes["face"])
+    canvas.fill(faint, shapes["left_hollow"], shapes["right_hollow"], shapes["chin"])
+    if "freckles" in shapes:
+        spots = shapes["freckles"].reshape(-1, 4, 2)
+        canvas.fill(_mix(skin, (110, 50, 20), 0.4), *spots)
+    for name in ("left", "right"):
+        away = 0.5 + (0.5 if name == "left" else -0.5) * lamp * 1.6
+        canvas.fill(_mix(skin, (60, 20, 20), 0.06 + 0.2 * away), shapes[f"{name}_nose"])
+    canvas.fill(shadow, shapes["nose_base"])
+    canvas.fill(dark, shapes["left_nostril"], shapes["right_nostril"])
+    canvas.fill(_mix(skin, (255, 255, 255), 0.2 * person.nose_shine), shapes["ridge"])
+    if makeup != "none":
+        layers = [shape for name, shape in shapes.items() if name.startswith("makeup")]
+        paint_makeup(canvas.image, makeup, layers, BITS)
+    for name in ("left", "right"):
+        _paint_eye(canvas, shapes, person, name)
+    lip = lip_colour(makeup, _mix(skin, (170, 50, 60), 0.42))
+    canvas.fill((84, 30, 34), shapes["mouth_gap"])
+    canvas.fill(_mix(lip, (60, 10, 20), 0.14), shapes["upper_lip"])
+    canvas.fill(lip, shapes["lower_lip"])
+    moles = [shape for name, shape in shapes.items() if name.startswith("mole")]
+    if moles:
+        canvas.fill(_mix(skin, (50, 26, 20), 0.75), *moles)
+
+
+def _paint_eye(canvas: _Canvas, shapes: Shapes, person: Person, name: str) -> None:
+    skin = person.skin.tolist()
+    canvas.fill(_mix(skin, (50, 16, 16), 0.38), shapes[f"{name}_crease"])
+    canvas.fill((236, 232, 226), shapes[f"{name}_white"])
+    canvas.fill(IRIS[person.iris].tolist(), shapes[f"{name}_iris"])
+    canvas.fill((16, 12, 12), shapes[f"{name}_pupil"])
+    canvas.fill((250, 250, 250), shapes[f"{name}_glint"])
+    canvas.fill((30, 22, 22), shapes[f"{name}_lash"])
+    canvas.fill(_mix(BROW[person.brow].tolist(), skin, 0.12), shapes[f"{name}_brow"])
+
+
+def _paint_worn(canvas: _Canvas, shapes: Shapes, context: Context, skin: Paint) -> None:
+    hair: Paint = HAIR_COLOURS[context["hair_colour"]]
+    if context["hair_style"] == "shaved":
+        hair = _mix(hair, skin, 0.62)
+    canvas.fill(hair, shapes["hair_front"])
+    canvas.fill(_mix(hair, (255, 255, 255), 0.16), shapes["hair_sheen"])
+    if "band" in shapes:
+        edge, dye = context["head_band"].split("_")
+        canvas.fill(BAND_COLOURS[dye], shapes["band"])
+        if edge == "edged":
+            canvas.fill(_mix(BAND_COLOURS[dye], (20, 20, 30), 0.7), shapes["band_edge"])
+    if "bridge" in shapes:
+        colour = FRAME_COLOURS[context["glasses"].split("_")[1]]
+        for name in ("left", "right"):
+            canvas.fill(colour, shapes[f"rim_{name}_outer"], shapes[f"rim_{name}_inner"])
+        canvas.fill(colour, shapes["bow_left"], shapes["bow_right"], shapes["bridge"])
 
 
 @dataclass(frozen=True)

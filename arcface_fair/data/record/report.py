@@ -2,12 +2,17 @@
 """Looks through a record file once, front to back, and says what it holds and what is wrong.
 
 Works without the index. Memory: 16 bytes per image, whatever the images weigh.
+
+What a look through a record found, in lines for people.
+
+Builds the index of a record file anew.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +24,76 @@ from arcface_fair.data.image.images import decode
 from arcface_fair.data.record.index import read_index
 from arcface_fair.data.record.parallel import ordered_map
 from arcface_fair.data.record.recordio import RecordHeader, unpack
-from arcface_fair.data.record.scan import Progress, RecordFile, Stretch
+from arcface_fair.data.record.scan import Progress, RecordFile, Stretch, scan_records
 from arcface_fair.errors import UserError
+from arcface_fair.files import atomic_files
+
+
+def words(report: RecordReport) -> Iterator[str]:
+    """The report in lines for people."""
+    counts = report.counts()
+    present = counts[counts > 0]
+    yield f"file:        {report.path} ({report.size / 1e6:.1f} MB, {report.records} records)"
+    yield f"layout:      {report.layout}" + (
+        f", record 0 announces {report.announced[0]} images of {report.announced[1]} identities"
+        if report.announced
+        else ", every record is an image"
+    )
+    yield f"images:      {len(report.labels)}"
+    yield f"identities:  {len(present)} (labels 0..{len(counts) - 1})" + (
+        f", {len(counts) - len(present)} labels without an image"
+        if len(present) < len(counts)
+        else ""
+    )
+    if len(present):
+        low, middle, high = np.percentile(present, [0, 50, 100])
+        yield (
+            f"per identity: {low:.0f} to {high:.0f} images, median {middle:g}, "
+            f"mean {present.mean():.1f}"
+        )
+    yield "order:       " + ("identities in order" if report.in_order else "identities are mixed")
+    yield "labels:      " + (", ".join(f"{n} x {k}" for k, n in report.labels_as.items()) or "none")
+    sizes = [f"{n} x {w} x {h} {f}" for (f, w, h), n in report.sizes.most_common(5)]
+    more = f" and {len(report.sizes) - 5} other sizes" if len(report.sizes) > 5 else ""
+    yield "sizes:       " + (", ".join(sizes) or "none") + more
+    yield f"index:       {report.index}"
+    yield f"faults:      {report.num_faults or 'none found'}"
+    for fault in report.faults[:10]:
+        who = f"record {fault.key}" if fault.key >= 0 else "the place"
+        yield f"  {who} at byte {fault.offset} {fault.what}"
+    if report.num_faults > 10:
+        yield f"  ... and {report.num_faults - 10} more"
+
+
+def rebuild_index(
+    rec_path: str | Path, idx_path: str | Path, progress: Progress | None = None
+) -> int:
+    """Writes the index of a record file that has lost it; the number of records.
+
+    The keys are the numbers in the records' headers, where MXNet's tools put them; if those are
+    not all different, the records' positions 0, 1, ... Memory: 16 bytes per record.
+    Raises UserError if the file is damaged anywhere: an index would hide that.
+    """
+    keys, offsets = array("q"), array("q")
+    for stretch in scan_records(rec_path, progress):
+        if stretch.damage:
+            raise UserError(
+                f"{rec_path} at byte {stretch.offset} {stretch.damage}; an index is built for a "
+                "sound file, write a clean copy with `arcface-fair inspect ... --repair OUT`"
+            )
+        header, _ = unpack(stretch.record, f"the record at byte {stretch.offset} of {rec_path}")
+        keys.append(header.id & ((1 << 63) - 1))
+        offsets.append(stretch.offset)
+    if not keys:
+        raise UserError(f"{rec_path} holds no record; copy the file again")
+    numbers = np.frombuffer(keys, np.int64)
+    if len(np.unique(numbers)) < len(numbers):
+        numbers = np.arange(len(offsets))
+    with atomic_files(idx_path) as (file,):
+        for key, offset in zip(numbers.tolist(), offsets, strict=True):
+            file.write(b"%d\t%d\n" % (key, offset))
+    return len(offsets)
+
 
 _LISTED = 1000  # so many faults are kept in words; all are counted
 

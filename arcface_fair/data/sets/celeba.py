@@ -17,8 +17,7 @@ import numpy as np
 
 from arcface_fair.data.image.crop import Crop
 from arcface_fair.data.image.landmarks import Landmarks
-from arcface_fair.data.sets.pair_rules import FOLDS, draw_pairs, most_pairs
-from arcface_fair.data.sets.pair_sets import PairSet
+from arcface_fair.data.sets.pair_sets import FOLDS, PairSet, draw_pairs, most_pairs
 from arcface_fair.errors import UserError
 
 _SPLITS = ("1", "2")  # of list_eval_partition.txt: validation and test

@@ -14,8 +14,7 @@ from torch import Tensor
 from arcface_fair import dist
 from arcface_fair.data.image.images import FACE_SIZE
 from arcface_fair.data.training.dataset import TrainingImages, to_input
-from arcface_fair.data.training.loader import Batch, make_loader
-from arcface_fair.data.training.sampler import EpochBatches
+from arcface_fair.data.training.loader import Batch, EpochBatches, make_loader
 from arcface_fair.errors import UserError
 from arcface_fair.hosts import build
 from arcface_fair.hosts.device import choose_device, one_sentence_each, process_group

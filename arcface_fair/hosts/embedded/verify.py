@@ -22,9 +22,8 @@ from arcface_fair.errors import UserError
 from arcface_fair.evaluation.groups import FairnessTable, group_table
 from arcface_fair.evaluation.verification import squared_distances
 from arcface_fair.files import atomic_files
-from arcface_fair.run.batchnorm import rank0_statistics
 from arcface_fair.run.checkpoint import write_atomically
-from arcface_fair.run.embed import embed_bin
+from arcface_fair.run.embed import embed_bin, rank0_statistics
 
 
 class Log(Protocol):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """How a report was made can be read from it."""
 
-from arcface_fair.cli._facts import figures_of_runs, run_facts
+from arcface_fair.cli.evaluate import figures_of_runs, run_facts
 from arcface_fair.plugin.figures import list_figures
 from arcface_fair.plugin.parts import Figure, Plugin
 

@@ -103,7 +103,7 @@ def test_wrong_numbers_are_refused(source, tmp_path, capsys):
 
 
 def test_an_interrupt_ends_it_and_the_same_command_goes_on(source, tmp_path, capsys, monkeypatch):
-    from arcface_fair.data.record.pack_draft import PackDraft
+    from arcface_fair.data.record.packing import PackDraft
 
     add = PackDraft.add
     calls = []

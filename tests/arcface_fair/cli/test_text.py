@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The report for a terminal: spreads never without mean, worst group and TPR."""
 
-from arcface_fair.cli._text import all_pairs_text, at_one_threshold, intervals
+from arcface_fair.cli.evaluate import all_pairs_text, at_one_threshold, intervals
 from tests.arcface_fair.report.example import example, some_pairs
 
 

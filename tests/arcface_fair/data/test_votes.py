@@ -4,8 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from arcface_fair.data.groups import GroupTable
-from arcface_fair.data.votes import join, rename, vote, write_shares
+from arcface_fair.data.groups import GroupTable, join, rename, vote, write_shares
 from arcface_fair.errors import UserError
 
 

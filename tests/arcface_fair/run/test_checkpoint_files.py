@@ -5,8 +5,15 @@ import pytest
 import torch
 
 from arcface_fair.errors import UserError
-from arcface_fair.run.checkpoint import UPSTREAM_KEYS, checkpoint_path, load_checkpoint
-from arcface_fair.run.checkpoint_files import Save, find_saves, newest_save, read_parts
+from arcface_fair.run.checkpoint import (
+    UPSTREAM_KEYS,
+    Save,
+    checkpoint_path,
+    find_saves,
+    load_checkpoint,
+    newest_save,
+    read_parts,
+)
 
 
 def save(folder, rank, epoch, step, world_size=None, batch=None, name=None, classes=4):

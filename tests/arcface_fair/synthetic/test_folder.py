@@ -8,7 +8,7 @@ import re
 import pytest
 
 from arcface_fair.errors import UserError
-from arcface_fair.synthetic.folder import SUMMARY, whole_folder
+from arcface_fair.synthetic.write import SUMMARY, whole_folder
 
 
 def write(folder, text: str, *, force: bool = False, fail: bool = False) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from arcface_fair.synthetic import World
 from arcface_fair.synthetic.anatomy import build_head
+from arcface_fair.synthetic.draw import paint
 from arcface_fair.synthetic.nuisance import draw_nuisance
-from arcface_fair.synthetic.paint import paint
 from arcface_fair.synthetic.place import project, worn_shapes
 from arcface_fair.synthetic.traits import draw_person
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from arcface_fair.errors import UserError
-from arcface_fair.synthetic.pairs import verification_pairs
+from arcface_fair.synthetic.write import verification_pairs
 
 PEOPLE = np.arange(100, 120)
 GENDERS = np.arange(20) % 2

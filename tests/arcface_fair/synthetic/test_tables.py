@@ -7,8 +7,8 @@ import numpy as np
 
 from arcface_fair.synthetic import COMPONENTS, WORLDS, World
 from arcface_fair.synthetic.draw import sitter
-from arcface_fair.synthetic.tables import attribute_table, group_table
 from arcface_fair.synthetic.traits import GEOMETRY
+from arcface_fair.synthetic.write import attribute_table, group_table
 
 WORLD = World(identities=40)
 

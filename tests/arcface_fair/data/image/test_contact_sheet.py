@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from arcface_fair.cli.inspect import choose, draw_sheet, row_of
 from arcface_fair.data.groups import Attribute
-from arcface_fair.data.image.contact_sheet import choose, draw_sheet, row_of
 from arcface_fair.data.record.report import inspect_record
 from tests.arcface_fair.data.conftest import face
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from arcface_fair.data.record.lost_index import rebuild_index
 from arcface_fair.data.record.recordio import RecordHeader, pack
+from arcface_fair.data.record.report import rebuild_index
 from arcface_fair.data.record.writer import IndexedRecordWriter, frame
 from arcface_fair.errors import UserError
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
-from arcface_fair.data.record.metadata import words
-from arcface_fair.data.record.report import inspect_record
+from arcface_fair.data.record.report import inspect_record, words
 from tests.arcface_fair.data.record.test_report import JPEG, record_of
 
 

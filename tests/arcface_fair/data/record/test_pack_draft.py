@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from arcface_fair.data.groups import GroupTable
-from arcface_fair.data.record.pack_draft import PackDraft
+from arcface_fair.data.record.packing import PackDraft
 from arcface_fair.data.record.writer import write_insightface_record
 from arcface_fair.errors import UserError
 

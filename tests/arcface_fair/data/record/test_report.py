@@ -8,9 +8,8 @@ import pytest
 
 from arcface_fair.data.image.images import encode
 from arcface_fair.data.record import scan as record_scan
-from arcface_fair.data.record.metadata import words
 from arcface_fair.data.record.recordio import RecordHeader, pack
-from arcface_fair.data.record.report import inspect_record
+from arcface_fair.data.record.report import inspect_record, words
 from arcface_fair.data.record.writer import IndexedRecordWriter, frame
 from arcface_fair.errors import UserError
 from tests.arcface_fair.data.conftest import face

@@ -5,7 +5,7 @@ import pytest
 
 from arcface_fair.data.image.crop import Crop
 from arcface_fair.data.image.images import encode
-from arcface_fair.data.sets.pair_lists import digiface_set, listed_sets
+from arcface_fair.data.sets.pair_sets import digiface_set, listed_sets
 from arcface_fair.errors import UserError
 from tests.arcface_fair.data.conftest import face
 

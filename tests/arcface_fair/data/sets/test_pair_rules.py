@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from arcface_fair.data.sets.pair_rules import draw_pairs, most_pairs
+from arcface_fair.data.sets.pair_sets import draw_pairs, most_pairs
 from arcface_fair.errors import UserError
 
 

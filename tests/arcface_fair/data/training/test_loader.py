@@ -12,8 +12,7 @@ import torch
 
 from arcface_fair.data.image.images import BadImageError
 from arcface_fair.data.training.dataset import TrainingImages, open_dataset
-from arcface_fair.data.training.loader import make_loader
-from arcface_fair.data.training.sampler import EpochBatches
+from arcface_fair.data.training.loader import EpochBatches, make_loader
 from arcface_fair.errors import UserError
 from tests.arcface_fair.data.conftest import face
 

@@ -5,7 +5,7 @@ from itertools import chain
 
 import pytest
 
-from arcface_fair.data.training.sampler import EpochBatches
+from arcface_fair.data.training.loader import EpochBatches
 from arcface_fair.errors import UserError
 
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from arcface_fair.data.training.dataset import TrainingImages, open_dataset, to_input
-from arcface_fair.data.training.loader import make_loader
-from arcface_fair.data.training.sampler import EpochBatches
+from arcface_fair.data.training.loader import EpochBatches, make_loader
 from arcface_fair.hosts import build
 from arcface_fair.hosts.embedded import Trainer, train
 from arcface_fair.hosts.settings import parse_run

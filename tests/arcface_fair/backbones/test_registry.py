@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 import pytest
 
+from arcface_fair.backbones.build import Registry
 from arcface_fair.errors import UserError
-from arcface_fair.registry import Registry
 
 
 def test_a_registered_builder_is_found_under_its_name():
