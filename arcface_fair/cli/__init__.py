@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
-import importlib.util
 import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import arcface_fair
 from arcface_fair.errors import UserError
@@ -31,12 +31,11 @@ def commands() -> dict[str, str]:
 
 
 def _help(name: str) -> str:
-    spec = importlib.util.find_spec(f"{__name__}.{name}")
-    source = spec.loader.get_source(spec.name)  # type: ignore[union-attr]
-    for statement in ast.parse(source).body:
+    path = Path(__file__).with_name(f"{name}.py")
+    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "HELP":
             return ast.literal_eval(statement.value)
-    raise AttributeError(f"{spec.name} has no HELP, expected one line of text")  # type: ignore[union-attr]
+    raise AttributeError(f"{path} has no HELP, expected one line of text")
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
