@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import importlib
+import json
 
 import pytest
 
@@ -36,3 +37,10 @@ def test_an_unknown_command_is_refused(capsys):
         cli.main(["nothing"])
     assert ended.value.code == 2
     assert "invalid choice: 'nothing'" in capsys.readouterr().err
+
+
+def test_a_sentence_reaches_the_error_file_of_torchrun(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
+    assert cli.main(["train", str(tmp_path / "none.py")]) == 2
+    sentence = capsys.readouterr().err.removeprefix("arcface-fair: ").strip()
+    assert sentence in json.loads((tmp_path / "error.json").read_text())["message"]["message"]

@@ -62,4 +62,6 @@ def test_a_bad_image_on_one_rank_ends_both_with_the_same_sentence(tmp_path, bad)
     assert all(f"record {bad + 1} of" in sentence for sentence in sentences)
     assert "[rank0]: Traceback" not in result.stderr
     assert "[rank1]: Traceback" not in result.stderr
+    box = result.stderr[result.stderr.index("Root Cause") :]
+    assert f"record {bad + 1} of" in box
     assert not (tmp_path / "run" / "model.pt").exists()
