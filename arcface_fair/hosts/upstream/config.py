@@ -21,6 +21,7 @@ from arcface_fair.errors import UserError
 from arcface_fair.hosts import build
 from arcface_fair.hosts.settings import IGNORED_KEYS, RunSettings, parse_run
 from arcface_fair.hosts.upstream.devices import on_gpu
+from arcface_fair.hosts.upstream.verify import require_bin
 from arcface_fair.plugin.loading import (
     load_plugin_modules,
     parse_plugin_settings,
@@ -72,6 +73,9 @@ def configure(cfg: Any) -> None:
     modules = load_plugin_modules(cfg.get("plugins") or ())
     _check_added_keys(cfg)
     _complete(cfg)
+    # Upstream opens them on rank 0 alone, while the others wait for it in a collective.
+    for name in cfg.val_targets:
+        require_bin(os.path.join(cfg.rec, f"{name}.bin"))
     _current = Configured(
         modules=modules,
         flip=bool(cfg.get("flip", True)),
