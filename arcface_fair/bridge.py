@@ -17,7 +17,14 @@ from typing import Any
 
 from torch import nn
 
-from arcface_fair.hosts.upstream.config import configure
+from arcface_fair.hosts.upstream.config import configure, require_bin
+from arcface_fair.hosts.upstream.data import (
+    RecordImages,
+    load_bin,
+    threshold_between,
+    unless_failed,
+    until_failure,
+)
 from arcface_fair.hosts.upstream.devices import (
     copy_stream,
     device,
@@ -28,8 +35,6 @@ from arcface_fair.hosts.upstream.devices import (
     using_stream,
     wait_for_stream,
 )
-from arcface_fair.hosts.upstream.files import load_checkpoint, save_checkpoint
-from arcface_fair.hosts.upstream.loading import RecordImages, unless_failed, until_failure
 from arcface_fair.hosts.upstream.parts import (
     build_backbone,
     build_margin,
@@ -37,8 +42,7 @@ from arcface_fair.hosts.upstream.parts import (
     head_class,
     register_comm_hook,
 )
-from arcface_fair.hosts.upstream.run import HostRun, start
-from arcface_fair.hosts.upstream.verify import load_bin, require_bin, threshold_between
+from arcface_fair.hosts.upstream.run import HostRun, load_checkpoint, save_checkpoint, start
 
 __all__ = [
     "HostRun",

@@ -8,6 +8,8 @@ free of communication.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -63,12 +65,6 @@ def broadcast_(tensor: Tensor, source: int = 0) -> Tensor:
     return tensor
 
 
-def lost_contact(error: RuntimeError) -> bool:
-    """Whether ``error`` is a collective's way to say that another process went away."""
-    signs = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
-    return any(sign in str(error) for sign in signs)
-
-
 def gather_objects(value: Any) -> list[Any]:
     """Every rank's ``value``, in rank order, on every rank. For small Python objects."""
     if world_size() == 1:
@@ -78,12 +74,29 @@ def gather_objects(value: Any) -> list[Any]:
     return values
 
 
+@contextmanager
+def failing_together() -> Iterator[None]:
+    """Raises on every rank, after the block, the first UserError by rank that any rank raised.
+
+    For work that may fail on one rank and that has no collective inside: without it the others
+    would wait for that rank in the next one. Enter it on all ranks.
+    """
+    error: UserError | None = None
+    try:
+        yield
+    except UserError as caught:
+        error = caught
+    raise_together(error)
+
+
 def raise_together(error: UserError | None) -> None:
     """Raises on every rank if any rank has an error, so that nobody waits in a collective.
 
     Call it on all ranks with this rank's error or None. Every rank raises the first error by
     rank order, which keeps the message the same everywhere.
     """
+    if world_size() == 1 and error is not None:
+        raise error
     messages = gather_objects(None if error is None else str(error))
     for message in messages:
         if message is not None:

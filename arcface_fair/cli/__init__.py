@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import arcface_fair
-from arcface_fair.errors import UserError
+from arcface_fair.errors import UserError, print_sentence
 
 
 def commands() -> dict[str, str]:
@@ -64,8 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args = build_parser(chosen).parse_args(words)
         return args.run(args) or 0
     except UserError as error:
-        print(f"arcface-fair: {error}", file=sys.stderr)
-        _tell_torchrun(error)
+        print_sentence(error)
         return 2
     except KeyboardInterrupt:
         print("arcface-fair: interrupted", file=sys.stderr)
@@ -74,11 +73,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (`| head`); keep the interpreter from saying so twice.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-
-
-def _tell_torchrun(error: UserError) -> None:
-    """Leaves the sentence for torchrun, whose last box ("Root Cause") shows it."""
-    if "TORCHELASTIC_ERROR_FILE" in os.environ:
-        from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-
-        get_error_handler().record_exception(error)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from arcface_fair.errors import UserError
 
-HELP = "re-cut a run's checkpoint for another number of processes"
+HELP = "reshard a run's checkpoint for another number of processes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Resuming re-cuts by itself; the command is for moving and merging checkpoints."""
+    """Resuming reshards by itself; the command is for moving and merging checkpoints."""
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder with checkpoint_gpu_*")
     parser.add_argument(
         "--to", type=int, required=True, metavar="N", help="processes; 1 merges into a single file"
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     first = states[0]
     print(
         f"checkpoint of {len(states)} processes, epoch {first['epoch']}, step "
-        f"{first['global_step']}, re-cut for {args.to}:"
+        f"{first['global_step']}, resharded for {args.to}:"
     )
     print("\n".join(f"  {path}" for path in written))
     if len(states) > 1:
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def kept_name(world_size: int) -> str:
-    """The sub-folder for parts that were re-cut."""
+    """The sub-folder for parts that were resharded."""
     return f"checkpoint_of_{world_size}"
 
 

@@ -6,7 +6,7 @@ state_dict_backbone, state_dict_softmax_fc, state_optimizer, state_lr_scheduler)
 scaler, rng, plugins, facts). A checkpoint becomes visible by renames after all ranks have written;
 the one before it stays as ``checkpoint_gpu_{rank}.previous.pt``, so that a run killed between the
 renames of two ranks still finds a step that every rank holds. A run that resumes with another
-number of ranks gets the parts re-cut; parts of ranks that are no more stay where they are.
+number of ranks gets the parts resharded; parts of ranks that are no more stay where they are.
 
 Finds a run's checkpoint files, and says which of them belong to one moment of the run.
 
@@ -165,7 +165,7 @@ __all__ = [
     "write_atomically",
 ]
 
-# What a run may change when it resumes: the parts are re-cut, the step is counted anew.
+# What a run may change when it resumes: the parts are resharded, the step is counted anew.
 FREE_FACTS = ("world_size", "global_batch")
 
 
@@ -235,7 +235,7 @@ def kept_centres_path(folder: Path, epoch: int, rank: int) -> Path:
 
 
 def load_checkpoint(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """This rank's state of the newest step that all ranks hold, re-cut where R has changed.
+    """This rank's state of the newest step that all ranks hold, resharded where R has changed.
 
     ``facts`` (network, embedding_size, num_classes...) must equal those of the checkpoint; those
     of `FREE_FACTS` may differ. The state says under "written_by" how many ranks wrote it. With as

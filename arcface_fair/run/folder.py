@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,3 +48,11 @@ def write_config(folder: Path, config: Mapping[str, Any], num_classes: int) -> N
         raise UserError(
             f"cannot write {path}: {error.strerror}; free space or change config.output"
         ) from error
+
+
+def append_to_log(folder: Path, text: str) -> None:
+    """A last line of ``training.log``, for what ended the run; nothing where none had begun."""
+    path = folder / "training.log"
+    if path.is_file():
+        with path.open("a") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")

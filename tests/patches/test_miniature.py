@@ -119,7 +119,7 @@ def damaged(tmp_path):
 
 def test_a_damaged_image_ends_the_run_with_its_record(home, damaged, tmp_path):
     done = run(home, config(damaged, tmp_path / "run"), timeout=60)
-    assert done.returncode == 1
+    assert done.returncode == 2
     last = done.stdout.strip().splitlines()[-1]
     assert last.startswith("arcface-fair: record 17 of")
     assert "cannot be decoded as an image" in last
@@ -134,7 +134,7 @@ def test_a_damaged_image_ends_the_run_with_its_record(home, damaged, tmp_path):
 )  # fmt: skip
 def test_what_cannot_work_is_said_before_training(home, record, tmp_path, changes, sentence):
     done = run(home, {**config(record, tmp_path / "run"), **changes})
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert sentence in done.stdout.strip().splitlines()[-1]
     assert "step 1 loss" not in done.stdout
 

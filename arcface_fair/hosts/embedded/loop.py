@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,11 +16,16 @@ from arcface_fair import dist
 from arcface_fair.data.image.images import FACE_SIZE
 from arcface_fair.data.training.dataset import TrainingImages, to_input
 from arcface_fair.data.training.loader import Batch, EpochBatches, make_loader
-from arcface_fair.errors import UserError
 from arcface_fair.hosts import build
-from arcface_fair.hosts.device import choose_device, one_sentence_each, process_group
 from arcface_fair.hosts.embedded.logs import RunLog
 from arcface_fair.hosts.embedded.verify import BestModel, Verification, tell
+from arcface_fair.hosts.ranks import (
+    check_device,
+    choose_device,
+    one_sentence,
+    process_group,
+    until_error,
+)
 from arcface_fair.hosts.scaler import build_scaler
 from arcface_fair.hosts.schedules import build_schedule
 from arcface_fair.hosts.settings import RunSettings, parse_run
@@ -31,21 +37,10 @@ from arcface_fair.plugin.loading import (
 )
 from arcface_fair.plugin.margins import KeptMargin
 from arcface_fair.plugin.session import Session, is_image
-from arcface_fair.run.checkpoint import (
-    keep_model,
-    load_checkpoint,
-    save_checkpoint,
-    write_atomically,
-)
+from arcface_fair.run.checkpoint import keep_model, save_checkpoint, write_atomically
 from arcface_fair.run.folder import prepare_output, write_config
 from arcface_fair.run.pretrained import start_from
-from arcface_fair.run.state import (
-    collect_state,
-    fit_to_run,
-    restore_rng,
-    restore_state,
-    run_facts,
-)
+from arcface_fair.run.state import RunState, load_for_run, run_metadata
 
 
 def train(config: Mapping[str, Any]) -> Path:
@@ -55,12 +50,15 @@ def train(config: Mapping[str, Any]) -> Path:
     is written before the data and all settings were checked.
     """
     config = with_current_names(config)
-    modules = load_plugin_modules(config.get("plugins", ()))
-    run, ignored = parse_run(config, {module.NAME for module in modules})
-    parse_plugin_settings(modules, config)
-    build.build_margin(run, modules)
-    device = choose_device(run.device)
-    with process_group(device), one_sentence_each():
+    device = choose_device(str(config.get("device", RunSettings.device)))
+    folder = Path(str(config.get("output", "")))
+    with process_group(device), one_sentence(folder):
+        with dist.failing_together():
+            modules = load_plugin_modules(config.get("plugins", ()))
+            run, ignored = parse_run(config, {module.NAME for module in modules})
+            parse_plugin_settings(modules, config)
+            build.build_margin(run, modules)
+            check_device(run.device)
         trainer = Trainer(run, config, modules, device)
         for key in ignored:
             trainer.log.tell(f"config.{key} is ignored by the embedded trainer")
@@ -81,29 +79,63 @@ class Trainer:
         self.run = run
         self.device = device
         self.output = Path(run.output)
-        dataset, self.num_classes = build.build_dataset(run)
-        group_table = build.build_group_table(run, self.num_classes)
-        self.verification = Verification(Path(run.rec), run.val_targets, device)
+        # What may fail on one rank alone stands in blocks without a collective inside.
+        with dist.failing_together():
+            self._read_data()
+        self.backbone = build.build_backbone(run, device)
+        with dist.failing_together():
+            self._build(config, plugin_modules)
+        self.model = build.wrap_backbone(run, self.backbone, device)
+        self._resumed: dict[str, Any] | None = None
+        changes: list[str] = []
+        if run.resume:
+            self._resumed, changes = load_for_run(
+                self.output, self.state.metadata, run.batch_size, self.batches.num_images
+            )
+        with dist.failing_together():
+            if self._resumed is not None:
+                self.state.restore(self._resumed)
+            elif run.init_backbone is not None:
+                changes = start_from(self.backbone, run.network, run.init_backbone).sentences()
+            prepare_output(self.output)
+            write_config(self.output, config, self.num_classes)
+            self.best = BestModel(self.output, run.best_by, resume=self._resumed is not None)
+        self.skipped_images = 0
+        self.log = RunLog(
+            self.output,
+            total_steps=self.session.run.total_steps,
+            first_step=self.session.global_step,
+            frequent=run.frequent,
+        )
+        for change in changes:
+            self.log.tell(change)
+
+    def _read_data(self) -> None:
+        run = self.run
+        self.dataset, self.num_classes = build.build_dataset(run)
+        self.group_table = build.build_group_table(run, self.num_classes)
+        self.verification = Verification(Path(run.rec), run.val_targets, self.device)
         self.batches = EpochBatches(
-            dataset.num_images, run.batch_size, run.seed, dist.rank(), dist.world_size()
+            self.dataset.num_images, run.batch_size, run.seed, dist.rank(), dist.world_size()
         )
         images = TrainingImages(
-            dataset,
+            self.dataset,
             flip=run.flip,
             shift=run.shift,
             seed=run.seed,
             skip_bad_images=run.skip_bad_images,
         )
-        self.loader = make_loader(images, self.batches, run.num_workers, device)
-        self.backbone = build.build_backbone(run, device)
+        self.loader = make_loader(images, self.batches, run.num_workers, self.device)
+
+    def _build(self, config: Mapping[str, Any], plugin_modules: list[ModuleType]) -> None:
+        """Head, optimiser, schedule, session, and what a checkpoint holds of them."""
+        run, device = self.run, self.device
         self.head = build.build_head(run, self.num_classes, device, plugin_modules)
-        self.margin = KeptMargin(run.margin, self.head.margin_softmax)
         self.optimizer = build.build_optimizer(run, self.backbone, self.head)
-        steps_per_epoch = len(self.batches)
         self.schedule = build_schedule(
             self.optimizer,
             run.lr_schedule,
-            steps_per_epoch=steps_per_epoch,
+            steps_per_epoch=len(self.batches),
             num_epochs=run.num_epoch,
             warmup_epochs=run.warmup_epoch,
             drop_epochs=run.lr_steps,
@@ -111,12 +143,12 @@ class Trainer:
         self.scaler = build_scaler(enabled=build.uses_fp16(run, device))
         known = Run(
             config=config,
-            dataset=dataset,
-            group_table=group_table,
+            dataset=self.dataset,
+            group_table=self.group_table,
             group_attribute=run.group_attribute,
             num_classes=self.num_classes,
             num_epochs=run.num_epoch,
-            total_steps=steps_per_epoch * run.num_epoch,
+            total_steps=len(self.batches) * run.num_epoch,
             batch_size=run.batch_size,
             num_workers=run.num_workers,
             skip_bad_images=run.skip_bad_images,
@@ -127,39 +159,29 @@ class Trainer:
         self.session = Session(
             known, plugin_modules, backbone=self.backbone, head=self.head, log=self._point
         )
-        self.model = build.wrap_backbone(run, self.backbone, device)
-        self._resumed = load_checkpoint(self.output, run_facts(self)) if run.resume else None
-        notes: list[str] = []
-        if self._resumed is not None:
-            self._resumed, notes = fit_to_run(self, self._resumed)
-            restore_state(self, self._resumed)
-        elif run.init_backbone is not None:
-            notes = start_from(self.backbone, run.network, run.init_backbone).sentences()
-        prepare_output(self.output)
-        write_config(self.output, config, self.num_classes)
-        self.best = BestModel(self.output, run.best_by, resume=self._resumed is not None)
-        self.skipped_images = 0
-        self.log = RunLog(
-            self.output,
-            total_steps=known.total_steps,
-            first_step=self.session.global_step,
-            frequent=run.frequent,
-        )
-        for note in notes:
-            self.log.tell(note)
+        self.state = RunState(
+            self.backbone, self.head, self.optimizer, self.schedule, self.scaler,
+            KeptMargin(run.margin, self.head.margin_softmax), self.session,
+            run_metadata(run.network, run.embedding_size, self.num_classes, run.batch_size),
+            run.gradient_acc, device,
+        )  # fmt: skip
 
     def fit(self) -> None:
         """Runs to the last epoch. ``after_train`` is reached whatever happens."""
         try:
-            self.session.before_train()
-            first_epoch, first_step = self._start()
-            for epoch in range(first_epoch, self.run.num_epoch):
-                self._epoch(epoch, first_step if epoch == first_epoch else 0)
-            self._verify()
+            with one_sentence(self.output):
+                self._train()
         finally:
             self.session.after_train()
             self.loader.close()
             self.log.close()
+
+    def _train(self) -> None:
+        self.session.before_train()
+        first_epoch, first_step = self._start()
+        for epoch in range(first_epoch, self.run.num_epoch):
+            self._epoch(epoch, first_step if epoch == first_epoch else 0)
+        self._verify()
 
     def _start(self) -> tuple[int, int]:
         if self._resumed is None:
@@ -171,40 +193,30 @@ class Trainer:
         # Where the uninterrupted run stood when it wrote the checkpoint: before the hooks of an
         # epoch that begins, after those of one that goes on.
         if resumed is not None and first_step == 0:
-            restore_rng(self, resumed)
+            self.state.restore_rng(resumed)
         self.session.before_epoch(epoch)
         if resumed is not None and first_step > 0:
-            restore_rng(self, resumed)
+            self.state.restore_rng(resumed)
         self.batches.set_epoch(epoch, first_step)
         self.model.train()
-        for step, batch in enumerate(self._batches(), start=first_step + 1):
-            self._step(batch)
-            if step < len(self.batches) and self._due(self.run.checkpoint_steps):
-                self._save(epoch, step)
-            if self._due(self.run.verbose):
-                self._verify()
+        with closing(until_error(self.loader, self.head, self._blank)) as batches:
+            for step, batch in enumerate(batches, start=first_step + 1):
+                self._step(batch)
+                if step < len(self.batches) and self._due(self.run.checkpoint_steps):
+                    self._save(epoch, step)
+                if self._due(self.run.verbose):
+                    self._verify()
         self.session.after_epoch()
         if self.run.keep_epochs and (epoch + 1) % self.run.keep_epochs == 0:
             keep_model(self.output, epoch, self.backbone.state_dict(), self.head.weight.detach())
         self._save(epoch + 1, 0)
 
-    def _batches(self) -> Iterator[Batch]:
-        """The loader's batches; where this rank's fails among several, a blank one.
-
-        The others wait for this rank in the head, so that is where it brings its error: all ranks
-        then end with the same sentence.
-        """
-        try:
-            yield from self.loader
-        except UserError as error:
-            if dist.world_size() == 1:
-                raise
-            self.head.pending_error = error
-            size = self.run.batch_size
-            shape = (size, 3, FACE_SIZE, FACE_SIZE)
-            images = torch.zeros(shape, dtype=torch.uint8, device=self.device)
-            nothing = torch.zeros(size, dtype=torch.int64, device=self.device)
-            yield Batch(images, nothing, nothing, 0)
+    def _blank(self) -> Batch:
+        size = self.run.batch_size
+        shape = (size, 3, FACE_SIZE, FACE_SIZE)
+        images = torch.zeros(shape, dtype=torch.uint8, device=self.device)
+        nothing = torch.zeros(size, dtype=torch.int64, device=self.device)
+        return Batch(images, nothing, nothing, 0)
 
     def _step(self, batch: Batch) -> None:
         self.skipped_images += batch.skipped
@@ -251,7 +263,8 @@ class Trainer:
 
     def _save(self, epoch: int, step: int) -> None:
         if self.run.save_all_states:
-            save_checkpoint(self.output, collect_state(self, epoch, step))
+            state = self.state.collect(epoch, self.session.global_step, step)
+            save_checkpoint(self.output, state)
         if step == 0 and dist.rank() == 0:
             write_atomically(self.backbone.state_dict(), self.output / "model.pt")
         if self.skipped_images:

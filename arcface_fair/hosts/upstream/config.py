@@ -16,12 +16,13 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
+from arcface_fair import dist
 from arcface_fair.data.training.dataset import FaceDataset, check_labels, open_dataset
-from arcface_fair.errors import UserError
+from arcface_fair.errors import UserError, print_sentence
 from arcface_fair.hosts import build
+from arcface_fair.hosts.ranks import shared_error
 from arcface_fair.hosts.settings import IGNORED_KEYS, RunSettings, parse_run
 from arcface_fair.hosts.upstream.devices import on_gpu
-from arcface_fair.hosts.upstream.verify import require_bin
 from arcface_fair.plugin.loading import (
     load_plugin_modules,
     parse_plugin_settings,
@@ -63,8 +64,13 @@ def configure(cfg: Any) -> None:
     Raises UserError for plugins that are not installed, settings out of range, data that do not
     agree with the config, and loaders that plugins cannot work with.
     """
+    sys.excepthook = functools.partial(_end, sys.excepthook, cfg)
+    with dist.failing_together():
+        _configure(cfg)
+
+
+def _configure(cfg: Any) -> None:
     global _current
-    sys.excepthook = functools.partial(_tell, sys.excepthook)
     renamed = with_current_names(cfg)
     if renamed is not cfg:
         cfg.update(renamed)
@@ -104,6 +110,15 @@ def uses_our_head(cfg: Mapping[str, Any]) -> bool:
 def faces(folder: str) -> FaceDataset:
     """The run's images; the loader and the session share one reader."""
     return open_dataset(folder)
+
+
+def require_bin(path: str) -> None:
+    """Raises UserError where the .bin that val_targets names does not exist."""
+    if not Path(path).is_file():
+        raise UserError(
+            f"config.val_targets names {path}, which does not exist; "
+            "put the .bin beside the record or take its name out of val_targets"
+        )
 
 
 def _check_added_keys(cfg: Mapping[str, Any]) -> None:
@@ -161,11 +176,13 @@ def _check_loader(cfg: Mapping[str, Any]) -> None:
         )
 
 
-def _tell(
-    before: Any, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+def _end(
+    before: Any, cfg: Any, kind: type[BaseException], error: BaseException, trace: TracebackType
 ) -> None:
-    """Ends the process with one sentence for what a user can put right."""
-    if isinstance(error, UserError):
-        sys.stderr.write(f"arcface-fair: {error}\n")
-    else:
+    """Ends the process with one sentence and exit code 2 for what a user can put right."""
+    shared = shared_error(error, Path(str(cfg.get("output"))))
+    if shared is None:
         before(kind, error, trace)
+        return
+    print_sentence(shared)
+    raise SystemExit(2)  # Python ends with this code, where a hook that returns ends with 1

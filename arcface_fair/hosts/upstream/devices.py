@@ -10,7 +10,7 @@ import torch
 import torch.distributed as torch_dist
 
 from arcface_fair import dist
-from arcface_fair.hosts.device import GROUP_TIMEOUT
+from arcface_fair.hosts.ranks import GROUP_TIMEOUT, start_group
 
 
 def on_gpu() -> bool:
@@ -48,7 +48,7 @@ def init_process_group() -> None:
     if on_gpu():
         torch.cuda.set_device(device())
     if int(os.environ.get("WORLD_SIZE", "0")) > 0 and "MASTER_ADDR" in os.environ:
-        torch_dist.init_process_group(backend, timeout=GROUP_TIMEOUT)
+        start_group(backend)
     else:
         torch_dist.init_process_group(
             backend, store=torch_dist.HashStore(), rank=0, world_size=1, timeout=GROUP_TIMEOUT

@@ -16,17 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from arcface_fair.data.image.images import FACE_SIZE
 from arcface_fair.errors import UserError
 from arcface_fair.hosts import build
+from arcface_fair.hosts.ranks import until_error
 from arcface_fair.hosts.scaler import build_scaler
 from arcface_fair.hosts.upstream.config import Configured, current, faces
 from arcface_fair.hosts.upstream.devices import device
-from arcface_fair.hosts.upstream.files import facts, save_checkpoint
 from arcface_fair.plugin.context import Run
 from arcface_fair.plugin.margins import KeptMargin
 from arcface_fair.plugin.session import Session, is_image
-from arcface_fair.run.checkpoint import keep_model
+from arcface_fair.run import checkpoint
 from arcface_fair.run.folder import write_config
+from arcface_fair.run.state import RunState, load_for_run, run_metadata
 
 LOGGER = logging.getLogger("arcface_fair")
 
@@ -49,6 +51,25 @@ def start(
     return run
 
 
+def metadata_of(cfg: Any) -> dict[str, Any]:
+    """What the checkpoints of this run say of it."""
+    return run_metadata(cfg.network, cfg.embedding_size, cfg.num_classes, cfg.batch_size)
+
+
+def save_checkpoint(cfg: Any, state: dict[str, Any]) -> None:
+    """Writes this rank's checkpoint whole or not at all; call it on all ranks."""
+    checkpoint.save_checkpoint(Path(cfg.output), state)
+
+
+def load_checkpoint(cfg: Any) -> dict[str, Any]:
+    """This rank's state to go on from, out of our files or upstream's own; see `load_for_run`."""
+    folder = Path(cfg.output)
+    state, changes = load_for_run(folder, metadata_of(cfg), cfg.batch_size, cfg.num_image)
+    for change in changes:
+        LOGGER.info("%s", change)
+    return state
+
+
 class HostRun:
     """One run of upstream's loop; its methods stand where the session's moments are."""
 
@@ -62,21 +83,23 @@ class HostRun:
         scheduler: Any,
         writer: Any,
     ) -> None:
-        self.cfg, self.backbone, self.head = cfg, backbone, head
-        self.optimizer, self.scheduler, self.writer = optimizer, scheduler, writer
-        self.amp: Any = None
+        self.cfg, self.backbone, self.head, self.writer = cfg, backbone, head, writer
         self.epoch = self.global_step = self.step_of_epoch = 0
         self._resumed: dict[str, Any] | None = None
         self._epoch_rng = torch.get_rng_state()
         self._started = self._over = False
-        block = None if configured.run is None else configured.run.margin
-        self.margin = KeptMargin(block, getattr(head, "margin_softmax", None))
         self.session = self._session(configured) if configured.modules else None
+        block = None if configured.run is None else configured.run.margin
+        margin = KeptMargin(block, getattr(head, "margin_softmax", None))
+        self.state = RunState(
+            backbone, head, optimizer, scheduler, None, margin, self.session,
+            metadata_of(cfg), cfg.gradient_acc, device(),
+        )  # fmt: skip
 
     def _session(self, configured: Configured) -> Session:
         cfg, run = self.cfg, configured.run
         assert run is not None
-        facts_of_run = Run(
+        known = Run(
             config=cfg,
             dataset=faces(cfg.rec),
             group_table=build.build_group_table(run, cfg.num_classes),
@@ -92,7 +115,7 @@ class HostRun:
             device=device(),
         )
         return Session(
-            facts_of_run,
+            known,
             configured.modules,
             backbone=self.backbone,
             head=self.head,  # type: ignore[arg-type]
@@ -111,15 +134,8 @@ class HostRun:
 
     def resume(self, state: dict[str, Any]) -> None:
         """Takes back what upstream's own keys do not hold; call it after they were loaded."""
-        self.margin.restore(state)
         self.global_step = state["global_step"]
-        if self.session is not None:
-            self.session.load_state_dict(state.get("plugins", {}))
-            self.session.global_step = self.global_step
-        gradients = state.get("pending_gradients") or []
-        for parameter, gradient in zip(self._parameters(), gradients, strict=False):
-            if gradient is not None:
-                parameter.grad = gradient.to(parameter.device)
+        self.state.restore_added_keys(state)
         kept = ("epoch", "step", "rng", "epoch_rng", "scaler")
         self._resumed = {key: state[key] for key in kept if key in state}
 
@@ -129,51 +145,17 @@ class HostRun:
             amp = build_scaler(enabled=True)
         if self._resumed is not None and self._resumed.get("scaler"):
             amp.load_state_dict(self._resumed["scaler"])
-        self.amp = amp
+        self.state.scaler = amp
         return amp
 
     def checkpoint(self, step: int = 0) -> dict[str, Any]:
         """What a checkpoint holds besides upstream's keys; ``step`` of the epoch to go on at."""
-        rng = {"cpu": torch.get_rng_state()}
-        if device().type == "cuda":
-            rng["cuda"] = torch.cuda.get_rng_state(device())
-        waiting = self.global_step % self.cfg.gradient_acc != 0
-        return {
-            "step": step,
-            "scaler": {} if self.amp is None else self.amp.state_dict(),
-            "rng": rng,
-            "epoch_rng": self._epoch_rng,
-            "pending_gradients": [
-                None if p.grad is None else p.grad.clone() for p in self._parameters()
-            ] if waiting else None,
-            "plugins": {} if self.session is None else self.session.state_dict(),
-            **self.margin.entry(),
-            "facts": facts(self.cfg),
-        }  # fmt: skip
-
-    def _save(self) -> None:
-        """A checkpoint within an epoch."""
-        state = {
-            "epoch": self.epoch,
-            "global_step": self.global_step,
-            "state_dict_backbone": self.backbone.state_dict(),
-            "state_dict_softmax_fc": self.head.state_dict(),
-            "state_optimizer": self.optimizer.state_dict(),
-            "state_lr_scheduler": self.scheduler.state_dict(),
-        }
-        save_checkpoint(self.cfg, {**state, **self.checkpoint(self.step_of_epoch)})
-
-    def _parameters(self) -> list[nn.Parameter]:
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
+        return self.state.added_keys(self.global_step, step) | {"epoch_rng": self._epoch_rng}
 
     def _restore_rng(self) -> None:
-        rng = (self._resumed or {}).get("rng")
+        assert self._resumed is not None
+        self.state.restore_rng(self._resumed)
         self._resumed = None
-        if rng is None:
-            return  # upstream's own checkpoint, or one of another number of processes
-        torch.set_rng_state(rng["cpu"])
-        if "cuda" in rng and device().type == "cuda":
-            torch.cuda.set_rng_state(rng["cuda"], device())
 
     # The moments, in the order of the loop.
 
@@ -195,6 +177,8 @@ class HostRun:
         if skip and "epoch_rng" in self._resumed:  # type: ignore[operator]
             torch.set_rng_state(self._resumed["epoch_rng"])  # type: ignore[index]
         self._epoch_rng = torch.get_rng_state()
+        if current().run is not None:
+            loader = until_error(loader, self.head, self._blank)
         for number, batch in enumerate(loader):
             if number < skip:
                 continue
@@ -202,6 +186,11 @@ class HostRun:
                 self.step_of_epoch = skip
                 self._restore_rng()
             yield batch
+
+    def _blank(self) -> list[Tensor]:
+        size = self.cfg.batch_size
+        images = torch.zeros((size, 3, FACE_SIZE, FACE_SIZE), device=device())
+        return [images, torch.zeros(size, dtype=torch.long, device=device())]
 
     def before_forward(
         self, images: Tensor, labels: Tensor, groups: Tensor | None = None
@@ -240,7 +229,8 @@ class HostRun:
             self.session.after_step()
         every = self.cfg.get("checkpoint_steps", 0)
         if every and self.global_step % every == 0:
-            self._save()
+            state = self.state.collect(self.epoch, self.global_step, self.step_of_epoch)
+            save_checkpoint(self.cfg, state | {"epoch_rng": self._epoch_rng})
 
     def after_epoch(self) -> None:
         """The epoch has ended; upstream's checkpoint follows."""
@@ -249,7 +239,9 @@ class HostRun:
         every = self.cfg.get("keep_epochs", 0)
         if every and (self.epoch + 1) % every == 0:
             centres = self.head.weight.detach()  # type: ignore[operator]
-            keep_model(Path(self.cfg.output), self.epoch, self.backbone.state_dict(), centres)
+            checkpoint.keep_model(
+                Path(self.cfg.output), self.epoch, self.backbone.state_dict(), centres
+            )
 
     def after_train(self) -> None:
         """The run is over; called at the end of the script whatever ended it, acts once."""

@@ -35,7 +35,7 @@ def test_a_checkpoint_goes_through_three_and_two_back_to_one(run, record, capsys
         assert list(parts(run)) == [f"checkpoint_gpu_{rank}.pt" for rank in range(world_size)]
     assert same(parts(run)["checkpoint_gpu_0.pt"], before)
     said = capsys.readouterr().out
-    assert "checkpoint of 1 processes, epoch 1, step 6, re-cut for 3:" in said
+    assert "checkpoint of 1 processes, epoch 1, step 6, resharded for 3:" in said
     assert "BatchNorm statistics and the random state are those of rank 0" in said
     assert f"the former parts lie in {run / 'checkpoint_of_3'}" in said
     assert len(parts(run / "checkpoint_of_3")) == 3

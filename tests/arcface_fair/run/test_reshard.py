@@ -17,7 +17,6 @@ from arcface_fair.run.reshard import (
     move_to_batch,
     reshard_states,
 )
-from arcface_fair.run.state import collect_state, restore_state
 from tests.small_data import small_run, write_small_record
 
 
@@ -34,7 +33,7 @@ def trained(record, output, **changes):
     run, _ = parse_run(config, {"invreg"})
     trainer = Trainer(run, config, load_plugin_modules(run.plugins), torch.device("cpu"))
     trainer.fit()
-    return trainer, collect_state(trainer, 1, 0)
+    return trainer, trainer.state.collect(1, trainer.session.global_step, 0)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +103,7 @@ def test_merging_keeps_rank_0s_batchnorm_and_splitting_copies_it(state):
 def test_a_trainer_takes_a_merged_state_and_goes_on(record, tmp_path):
     trainer, state = trained(record, tmp_path / "a")
     merged = merge_states(reshard_states([state], 3))
-    restore_state(trainer, merged | {"written_by": 1})
+    trainer.state.restore(merged | {"written_by": 1})
     assert torch.equal(trainer.head.weight, state["state_dict_softmax_fc"]["weight"])
 
 

@@ -146,7 +146,7 @@ def test_a_run_of_one_process_goes_on_in_three_then_two_then_one(run_ranks, reco
     assert [step for step, _ in seen] == [step for step, _ in whole]
     np.testing.assert_allclose([loss for _, loss in seen], [loss for _, loss in whole], rtol=2e-5)
     log = (run / "training.log").read_text()
-    for sentence in ("of 1 processes was re-cut for 3", "3 processes was re-cut for 2"):
+    for sentence in ("of 1 processes was resharded for 3", "3 processes was resharded for 2"):
         assert sentence in log
 
 
@@ -188,5 +188,5 @@ def test_another_global_batch_goes_on_behind_the_images_that_were_seen(run_ranks
     seen = run_ranks(2, train_until, str(record), str(run), changes, 99)[0]
     assert [step for step, _ in seen] == [3, 4]
     log = (run / "training.log").read_text()
-    assert "the checkpoint of 1 processes was re-cut for 2" in log
+    assert "the checkpoint of 1 processes was resharded for 2" in log
     assert "the global batch was 8 images and is 12: going on in epoch 0 at step 2" in log

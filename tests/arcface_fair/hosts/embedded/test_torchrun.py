@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,6 @@ import torch
 from tests.small_data import picture, small_run, write_insightface_record, write_small_record
 
 ROOT = Path(__file__).parents[4]
-
-pytestmark = pytest.mark.slow
 
 
 def torchrun(tmp_path, record, *options, **changes):
@@ -32,6 +31,7 @@ def torchrun(tmp_path, record, *options, **changes):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_rank_0_says_what_was_written(tmp_path):
     record = write_small_record(tmp_path / "record")
     result = torchrun(
@@ -50,18 +50,65 @@ def test_two_processes_train_and_rank_0_says_what_was_written(tmp_path):
     assert (tmp_path / "run" / "training.log").read_text().count("step 12 ") == 1
 
 
-@pytest.mark.parametrize("bad", range(0, 48, 17))
-def test_a_bad_image_on_one_rank_ends_both_with_the_same_sentence(tmp_path, bad):
+def assert_one_sentence(result, sentence):
+    """Every rank ended by itself with exit code 2; stderr and torchrun's box say why, once."""
+    ends = re.findall(r"  exitcode *: (-?\d+) \(pid: (\d+)\)", result.stderr)
+    assert {code for code, _ in ends} == {"2"}
+    assert len({process for _, process in ends}) == 2
+    assert result.stderr.count("arcface-fair: ") == 1
+    assert sentence in result.stderr.partition("arcface-fair: ")[2].splitlines()[0]
+    assert "terminate called" not in result.stderr
+    for rank in (0, 1):
+        assert f"[rank{rank}]: Traceback" not in result.stderr
+    box = result.stderr[result.stderr.index("Root Cause") :]
+    assert sentence in box
+
+
+@pytest.mark.parametrize(
+    "bad", [17, *(pytest.param(bad, marks=pytest.mark.slow) for bad in (0, 34))]
+)
+def test_a_bad_image_on_one_rank_ends_both_with_one_sentence(tmp_path, bad):
     images = [(picture(i, s), i) for i in range(8) for s in range(6)]
     images[bad] = (b"\xff\xd8 this is no image", images[bad][1])
     write_insightface_record(tmp_path / "record", iter(images), 8, 112)
     result = torchrun(tmp_path, tmp_path / "record", num_workers=1)
-    sentences = [line for line in result.stderr.splitlines() if "arcface-fair: " in line]
-    assert result.returncode != 0
-    assert sentences
-    assert all(f"record {bad + 1} of" in sentence for sentence in sentences)
-    assert "[rank0]: Traceback" not in result.stderr
-    assert "[rank1]: Traceback" not in result.stderr
-    box = result.stderr[result.stderr.index("Root Cause") :]
-    assert f"record {bad + 1} of" in box
+    assert_one_sentence(result, f"record {bad + 1} of")
+    log = (tmp_path / "run" / "training.log").read_text()
+    assert log.count(f"record {bad + 1} of") == 1
+    assert log.splitlines()[-1].endswith("to go on without it")
     assert not (tmp_path / "run" / "model.pt").exists()
+
+
+PICKY = """
+from dataclasses import dataclass
+from arcface_fair import dist
+from arcface_fair.errors import UserError
+from arcface_fair.plugin.parts import Hook, Plugin
+NAME = "picky"
+@dataclass(frozen=True)
+class Settings:
+    pass
+def refuse():
+    if dist.rank() == 1:
+        raise UserError("rank 1 has too little memory, expected 1 TiB; buy some")
+class Refusing(Hook):
+    def before_train(self, session):
+        refuse()
+def build(settings, session):
+    {build}
+    return Plugin(name=NAME, hooks=(Refusing(),))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["refuse()", "pass"], ids=["build", "before_train"])
+def test_a_check_that_fails_on_one_rank_ends_both_with_one_sentence(tmp_path, where):
+    record = write_small_record(tmp_path / "record")
+    (tmp_path / "picky.py").write_text(PICKY.replace("{build}", where))
+    result = torchrun(tmp_path, record, plugins=["picky"])
+    assert_one_sentence(result, "rank 1 has too little memory")
+    log = tmp_path / "run" / "training.log"
+    # Before the run had begun nothing was written.
+    assert log.exists() == (where == "pass")
+    if where == "pass":
+        assert log.read_text().count("rank 1 has too little memory") == 1

@@ -4,6 +4,7 @@ import types
 
 import pytest
 
+from arcface_fair import bridge
 from arcface_fair.errors import UserError
 from arcface_fair.hosts.upstream import config as module
 from arcface_fair.hosts.upstream.config import configure, current
@@ -85,9 +86,17 @@ def test_dali_reads_records_only(cfg, tmp_path, monkeypatch):
         configure(cfg)
 
 
+def test_a_missing_set_is_refused_and_a_present_one_passes(record):
+    bridge.require_bin(str(record / "unseen.bin"))
+    with pytest.raises(UserError, match=r"val_targets names .*lfw.bin, which does not exist"):
+        bridge.require_bin(str(record / "lfw.bin"))
+
+
 def test_a_users_error_ends_in_one_sentence_and_others_in_a_trace(cfg, capsys):
     configure(cfg)
-    sys.excepthook(UserError, UserError("found this, do that"), None)
+    with pytest.raises(SystemExit) as end:
+        sys.excepthook(UserError, UserError("found this, do that"), None)
+    assert end.value.code == 2
     assert capsys.readouterr().err == "arcface-fair: found this, do that\n"
     sys.excepthook(KeyError, KeyError("ours"), None)
     assert "KeyError: 'ours'" in capsys.readouterr().err

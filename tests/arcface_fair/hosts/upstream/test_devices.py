@@ -3,6 +3,7 @@ import pytest
 import torch
 import torch.distributed as torch_dist
 
+from arcface_fair.hosts import ranks
 from arcface_fair.hosts.upstream import devices
 
 
@@ -42,8 +43,12 @@ def test_without_torchrun_one_process_makes_a_group_without_a_port(monkeypatch):
 
 def test_under_torchrun_the_environment_decides(monkeypatch):
     started = {}
+    store = torch_dist.HashStore()
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setattr(ranks, "_store", None)
+    monkeypatch.setattr(torch_dist, "rendezvous", lambda url, timeout: iter([(store, 2, 4)]))
     monkeypatch.setattr(torch_dist, "init_process_group", lambda *a, **k: started.update(k))
     devices.init_process_group()
-    assert set(started) == {"timeout"}
+    assert (started["store"], started["rank"], started["world_size"]) == (store, 2, 4)
+    assert started["timeout"].total_seconds() == 12 * 3600

@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""Training images for arcface_torch's loader, read without MXNet; errors that reach the user."""
+"""Images and verification sets for arcface_torch, read safely, without MXNet and SciPy.
+
+Errors of the loader's processes and threads reach the user as one sentence.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from arcface_fair.data.image.images import BadImageError
+from arcface_fair.data.image.images import FACE_SIZE, BadImageError
+from arcface_fair.data.sets import bins
 from arcface_fair.errors import UserError
+from arcface_fair.evaluation.verification import threshold_at
 from arcface_fair.hosts.upstream.config import current, faces
 
 LOGGER = logging.getLogger("arcface_fair")
@@ -26,8 +32,8 @@ class RecordImages(Dataset):
 
     The mirror image is decided by one ``torch.rand(1)`` per image and the pixels take upstream's
     arithmetic, so that losses are those of upstream's own data set. ``config.flip = False`` turns
-    mirroring off; nothing is drawn then. Raises UserError naming the record that is of no use, or
-    takes the next image in its place with ``config.skip_bad_images``, saying so in the log.
+    mirroring off; nothing is drawn then. Raises UserError naming a record that cannot be decoded;
+    ``config.skip_bad_images`` takes the next image in its place and says so in the log.
     """
 
     def __init__(self, folder: str) -> None:
@@ -82,3 +88,31 @@ def unless_failed(item: Any) -> Any:
         sentence = str(item.error).strip().splitlines()[-1]
         raise UserError(re.sub(r"^[\w.]+Error: ", "", sentence)) from None
     raise item.error
+
+
+def load_bin(path: str, image_size: tuple[int, int]) -> tuple[list[Tensor], list[bool]]:
+    """The images and their mirror images, float32 [2P, 3, 112, 112] in 0..255, and P booleans.
+
+    Runs nothing that the file holds. Raises UserError for other files and sizes.
+    """
+    if tuple(image_size) != (FACE_SIZE, FACE_SIZE):
+        raise UserError(
+            f"image_size is {tuple(image_size)}, but verification sets are read as "
+            f"{FACE_SIZE} x {FACE_SIZE}; use (112, 112)"
+        )
+    encoded, same = bins.load_bin(path)
+    pixels = torch.from_numpy(bins.decode_bin(encoded, f"verification set {path}"))
+    images = pixels.permute(0, 3, 1, 2).float()
+    return [images, images.flip(3)], [bool(flag) for flag in same]
+
+
+def threshold_between(
+    rates: NDArray[np.float64], thresholds: NDArray[np.float64], kind: str = "slinear"
+) -> Callable[[float], float]:
+    """From a false accept rate to the threshold, on a staircase [T] of rates over ``thresholds``.
+
+    Between the last grid point whose rate is at most the wanted one and the next, linearly;
+    where no rate occurs twice this is what ``scipy.interpolate.interp1d`` gives.
+    """
+    assert kind == "slinear"
+    return lambda far: threshold_at(rates, far, thresholds)

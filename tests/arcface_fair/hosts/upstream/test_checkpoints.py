@@ -6,7 +6,7 @@ import torch
 
 from arcface_fair import bridge
 from arcface_fair.errors import UserError
-from arcface_fair.hosts.upstream.files import facts
+from arcface_fair.hosts.upstream.run import metadata_of
 
 
 def upstreams_file(rows: torch.Tensor, step: int = 6, last_epoch: int = 6) -> dict:
@@ -31,7 +31,11 @@ def run(cfg):
 
 
 def test_what_is_saved_comes_back(run):
-    state = {**upstreams_file(torch.arange(16.0).reshape(8, 2)), "facts": facts(run), "step": 0}
+    state = {
+        **upstreams_file(torch.arange(16.0).reshape(8, 2)),
+        "facts": metadata_of(run),
+        "step": 0,
+    }
     bridge.save_checkpoint(run, state)
     found = bridge.load_checkpoint(run)
     assert found["global_step"] == 6
@@ -53,7 +57,7 @@ def test_two_files_of_upstreams_own_become_one_process_s(run):
 
 
 def test_another_runs_checkpoint_is_refused(run):
-    state = {**upstreams_file(torch.zeros(8, 2)), "facts": {**facts(run), "network": "r18"}}
+    state = {**upstreams_file(torch.zeros(8, 2)), "facts": {**metadata_of(run), "network": "r18"}}
     bridge.save_checkpoint(run, state)
     with pytest.raises(UserError, match="was written with network 'r18', this run has 'tiny'"):
         bridge.load_checkpoint(run)
