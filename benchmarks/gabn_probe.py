@@ -37,6 +37,7 @@ from arcface_fair.judge.inputs import read_sets  # noqa: E402
 from arcface_fair.judge.protocols import judge_sets  # noqa: E402
 from arcface_fair.run.centres import load_head  # noqa: E402
 from arcface_fair.run.embed import embed_bin  # noqa: E402
+from arcface_fair.run.folder import read_config  # noqa: E402
 from arcface_fair.synthetic import World, write_world  # noqa: E402
 from arcface_fair.synthetic.draw import draw_people  # noqa: E402
 from gabn_plugin.classifier import MapNet  # noqa: E402
@@ -127,7 +128,7 @@ def measure(name: str, seed: int, folder: Path, world: World, data: tuple, epoch
         read_sets(sorted((folder / "faces").glob("*_test.bin"))),
         name,
     )
-    head = load_head(output, json.loads((output / "config.json").read_text()))
+    head = load_head(output, read_config(output))
     images, groups, half = data
     maps = attention_maps(backbone, head, images)
     areas = [group_map("", images[groups == g], maps[groups == g]).area for g in range(4)]

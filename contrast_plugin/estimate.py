@@ -102,16 +102,14 @@ def _embedded(session: Session, positions: np.ndarray) -> tuple[Tensor, Tensor]:
     labels = torch.zeros(len(positions), dtype=torch.int64, device=session.run.device)
     own = np.array_split(np.arange(len(positions)), dist.world_size())[dist.rank()]
     batches = _in_batches(own, session.run.batch_size)
-    error = None
-    try:
-        with closing(_clean(session, [positions[batch] for batch in batches], "gaps")) as images:
-            for batch, (faces, who) in zip(batches, images, strict=True):
-                place = torch.from_numpy(batch).to(session.run.device)
-                rows[place] = normalize(session.backbone(to_input(faces)).float())
-                labels[place] = who
-    except UserError as found:
-        error = found
-    dist.raise_together(error)
+    with (
+        dist.failing_together(),
+        closing(_clean(session, [positions[batch] for batch in batches], "gaps")) as images,
+    ):
+        for batch, (faces, who) in zip(batches, images, strict=True):
+            place = torch.from_numpy(batch).to(session.run.device)
+            rows[place] = normalize(session.backbone(to_input(faces)).float())
+            labels[place] = who
     dist.all_reduce_(rows)
     dist.all_reduce_(labels)
     if not bool(rows.isfinite().all()):
@@ -144,16 +142,12 @@ def _maps(
 
 def _loaded(session: Session, positions: np.ndarray) -> tuple[Tensor, Tensor]:
     """The images uint8 [n, 3, H, W] and labels [n], read before any rank may wait for another."""
-    faces, labels, error = [], [], None
+    faces, labels = [], []
     batches = [positions[rows] for rows in _in_batches(np.arange(len(positions)), 64)]
-    try:
-        with closing(_clean(session, batches, "maps")) as images:
-            for batch, who in images:
-                faces.append(batch)
-                labels.append(who)
-    except UserError as found:
-        error = found
-    dist.raise_together(error)
+    with dist.failing_together(), closing(_clean(session, batches, "maps")) as images:
+        for batch, who in images:
+            faces.append(batch)
+            labels.append(who)
     return torch.cat(faces), torch.cat(labels)
 
 

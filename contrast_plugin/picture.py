@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from arcface_fair import dist
-from arcface_fair.errors import UserError
 from arcface_fair.files import atomic_files
 from arcface_fair.plugin.session import Session
 from contrast_plugin.estimate import Contrast
@@ -28,13 +27,9 @@ def write_contrast(found: Contrast, maps: SubsetMaps, session: Session) -> None:
 
     Raises UserError on all ranks where the folder cannot be written.
     """
-    error = None
-    if dist.rank() == 0:
-        try:
+    with dist.failing_together():
+        if dist.rank() == 0:
             _write(found, maps, session)
-        except UserError as problem:
-            error = problem
-    dist.raise_together(error)
 
 
 def _write(found: Contrast, maps: SubsetMaps, session: Session) -> None:

@@ -16,7 +16,6 @@ from torch.nn.functional import normalize
 from arcface_fair import dist
 from arcface_fair.data.training.clean_images import clean_images
 from arcface_fair.data.training.dataset import to_input
-from arcface_fair.errors import UserError
 from arcface_fair.plugin.session import Session
 from arcface_fair.run.embed import rank0_statistics
 from invreg_plugin.features import FeatureStore, fingerprint
@@ -33,7 +32,7 @@ def extract_features(session: Session, path: Path, *, flip_average: bool) -> Fea
 
     An interrupted extraction by the same network goes on where it stopped. Call it on all ranks:
     nobody returns before all rows are there, and all raise what one of them meets (UserError: a
-    full disk, an image of no use, features that are not finite). ``flip_average`` adds the mirror
+    full disk, a corrupt image, features that are not finite). ``flip_average`` adds the mirror
     image's feature.
     """
     dataset = session.run.dataset
@@ -43,15 +42,11 @@ def extract_features(session: Session, path: Path, *, flip_average: bool) -> Fea
         dim = session.head.weight.shape[1]
         store = FeatureStore.create(path, dataset.num_images, dim, owner)
         share = np.array_split(np.arange(dataset.num_images), dist.world_size())[dist.rank()]
-        error = None
-        try:
+        # No rank waits for one whose disk is full.
+        with dist.failing_together():
             if len(share):
                 missing = store.missing(int(share[0]), int(share[-1]) + 1)
                 _fill(session, store, missing, flip_average)
-        except UserError as found:
-            error = found
-    # No rank waits for one whose disk is full.
-    dist.raise_together(error)
     return store
 
 

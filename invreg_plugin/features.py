@@ -67,15 +67,10 @@ class FeatureStore:
         the disk is full or the folder cannot be written; no partial file stays.
         """
         path = Path(path)
-        error = None
-        if dist.rank() == 0:
-            try:
+        with dist.failing_together():
+            if dist.rank() == 0:
                 _prepare(path, num_images, dim, fingerprint)
-            except UserError as found:
-                error = found
-        dist.raise_together(error)
-        error = None if path.exists() else _unseen(path)
-        dist.raise_together(error)
+        dist.raise_together(None if path.exists() else _unseen(path))
         return cls(path, num_images, dim, writable=True)
 
     @classmethod

@@ -87,13 +87,9 @@ class PartitionStages(Hook):
         subset = torch.from_numpy(partition.subset)
         self.partitions.put(stage, subset, len(partition.names), seed + stage)
         session.shared[PARTITION] = partition.subset
-        error = None
-        if dist.rank() == 0:
-            try:
+        with dist.failing_together():
+            if dist.rank() == 0:
                 partition.write(stage_path(session.run.work_dir, stage + 1))
-            except UserError as found:
-                error = found
-        dist.raise_together(error)
 
     def _partition(self, stage: int, num_subsets: int, seed: int, session: Session) -> Partition:
         kind = self.settings.partition_at(stage)

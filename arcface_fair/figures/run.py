@@ -6,7 +6,6 @@ N images, C identities.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from arcface_fair.data.groups import Attribute, GroupTable
 from arcface_fair.data.training.dataset import FaceDataset, open_dataset
 from arcface_fair.errors import UserError
 from arcface_fair.plugin.partition import Partition, stage_files
+from arcface_fair.run.folder import read_config
 from arcface_fair.run.weights import find_model, load_backbone
 
 
@@ -99,7 +99,7 @@ def open_run(
             f"{folder} has no partitions/stage_1.tsv, expected the folder of a run with learned, "
             "random or ground-truth partitions; give the run's config.output"
         )
-    config = _read_config(folder)
+    config = _config_of(folder)
     num_classes = int(config["num_classes"])
     stages = [_read_stage(path, number, num_classes) for number, path in files.items()]
     rec = rec or Path(str(config.get("rec", "")))
@@ -133,16 +133,13 @@ def _informative(path: Path, num_classes: int) -> dict[str, Attribute]:
     return {name: attribute for name, attribute in attributes.items() if attribute.names}
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text())
-        int(config["num_classes"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+def _config_of(folder: Path) -> dict[str, Any]:
+    config = read_config(folder)
+    if not isinstance(config.get("num_classes"), int):
         raise UserError(
-            f"{path} cannot be read as a run's config ({type(error).__name__}); give the output "
-            "folder of a training run"
-        ) from error
+            f"{folder / 'config.json'} names no num_classes, expected a run's config; give the "
+            "output folder of a training run"
+        )
     return config
 
 

@@ -34,15 +34,11 @@ def list_figures(folder: Path, plugins: Sequence[Plugin]) -> None:
                 f"the plugin {name!r} names the figure {figure.path!r}, expected a .png relative "
                 f"to the run's folder; write it there, for example as {name}/figure.png"
             )
-    error = None
-    if dist.rank() == 0:
-        rows = [{"plugin": n, "path": f.path, "caption": f.caption} for n, f in figures]
-        try:
+    rows = [{"plugin": n, "path": f.path, "caption": f.caption} for n, f in figures]
+    with dist.failing_together():
+        if dist.rank() == 0:
             with atomic_files(folder / FIGURES_FILE) as (file,):
                 file.write(json.dumps(rows, indent=1).encode() + b"\n")
-        except UserError as problem:
-            error = problem
-    dist.raise_together(error)
 
 
 def read_figures(folder: Path) -> list[Figure]:

@@ -196,12 +196,8 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Writes this rank's state; call it on all ranks with the same global step."""
     path = checkpoint_path(folder, dist.rank())
     fresh = path.with_suffix(".new.pt")
-    error: UserError | None = None
-    try:
+    with dist.failing_together():
         write_atomically(state, fresh)
-    except UserError as caught:
-        error = caught
-    dist.raise_together(error)
     if path.exists():
         os.replace(path, _previous(path))
     os.replace(fresh, path)
@@ -214,14 +210,10 @@ def keep_model(folder: Path, epoch: int, backbone: dict[str, Any], centres: Tens
     Rank 0 writes ``model_epoch_E.pt``, a backbone as ``model.pt`` is one; every rank writes its
     rows of the class centres, ``centres_epoch_E_gpu_R.pt``: {"weight": float [local classes, D]}.
     """
-    error: UserError | None = None
-    try:
+    with dist.failing_together():
         write_atomically({"weight": centres}, kept_centres_path(folder, epoch, dist.rank()))
         if dist.rank() == 0:
             write_atomically(backbone, kept_model_path(folder, epoch))
-    except UserError as caught:
-        error = caught
-    dist.raise_together(error)
 
 
 def kept_model_path(folder: Path, epoch: int) -> Path:
@@ -244,25 +236,18 @@ def load_checkpoint(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     when its parts are not of one step.
     """
     seen: dict[Save, dict[int, Path]] = {}
-    error: UserError | None = None
     # Every machine may hold the parts of its own ranks only.
     count = max(dist.gather_objects(ranks_named(folder)))
-    try:
+    with dist.failing_together():
         seen = find_saves(folder, count)
-    except UserError as caught:
-        error = caught
-    dist.raise_together(error)
     save = newest_save(
         folder, dist.gather_objects({save: set(parts) for save, parts in seen.items()})
     )
     state: dict[str, Any] = {}
-    try:
+    with dist.failing_together():
         state = _own_state(folder, save, seen.get(save, {}))
         check_facts(state.get("facts", {}), facts, folder)
         _check_classes(state, facts, folder)
-    except UserError as caught:
-        error = caught
-    dist.raise_together(error)
     return state | {"written_by": save.world_size}
 
 

@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Embeds the images of a verification set, mirror images added, and leaves the network as it was.
 
-N images, D embedding size.
-
-Lets all ranks look through rank 0's BatchNorm statistics: what ``model.pt`` will hold.
-
-Under data parallelism every rank keeps running statistics of its own rows. Features that ranks
-extract together, and verifications they share, must come from one network.
+N images, D embedding size. Under data parallelism every rank keeps BatchNorm statistics of its
+own rows; what ranks embed together takes rank 0's, which ``model.pt`` will hold.
 """
 
 from __future__ import annotations
@@ -24,28 +20,6 @@ from arcface_fair.errors import UserError
 
 
 @contextmanager
-def rank0_statistics(backbone: nn.Module) -> Iterator[None]:
-    """Evaluation mode with rank 0's buffers on all ranks; own buffers and mode afterwards.
-
-    Call it on all ranks. Gradients are off inside.
-    """
-    modes = [(part, part.training) for part in backbone.modules()]
-    own = [buffer.clone() for buffer in backbone.buffers()]
-    for buffer in backbone.buffers():
-        dist.broadcast_(buffer)
-    backbone.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        with torch.no_grad():
-            for buffer, kept in zip(backbone.buffers(), own, strict=True):
-                buffer.copy_(kept)
-        for part, training in modes:
-            part.training = training
-
-
-@contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Puts `module` into eval mode; afterwards each of its parts has its own former mode."""
     modes = [(part, part.training) for part in module.modules()]
@@ -55,6 +29,24 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
+
+
+@contextmanager
+def rank0_statistics(backbone: nn.Module) -> Iterator[None]:
+    """Evaluation mode with rank 0's buffers on all ranks; own buffers and mode afterwards.
+
+    Call it on all ranks. Gradients are off inside.
+    """
+    own = [buffer.clone() for buffer in backbone.buffers()]
+    for buffer in backbone.buffers():
+        dist.broadcast_(buffer)
+    try:
+        with evaluating(backbone), torch.no_grad():
+            yield
+    finally:
+        with torch.no_grad():
+            for buffer, kept in zip(backbone.buffers(), own, strict=True):
+                buffer.copy_(kept)
 
 
 def embed_bin(

@@ -50,6 +50,26 @@ def write_config(folder: Path, config: Mapping[str, Any], num_classes: int) -> N
         ) from error
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """What `write_config` wrote; empty where ``folder`` has no ``config.json``.
+
+    Raises UserError for a file that is no run's config.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        return {}
+    try:
+        config = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read as JSON ({error}); restore it, or give the .pt file from "
+            "another folder together with its network"
+        ) from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path} holds {type(config).__name__}, expected a run's config")
+    return config
+
+
 def append_to_log(folder: Path, text: str) -> None:
     """A last line of ``training.log``, for what ended the run; nothing where none had begun."""
     path = folder / "training.log"

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from arcface_fair.backbones import get_model
 from arcface_fair.errors import UserError
 from arcface_fair.optional import require
+from arcface_fair.run.embed import evaluating
 from arcface_fair.run.weights import networks_for, read_state
 
 LARGEST_DIFFERENCE = 1e-4  # of the embeddings' norm, between the ONNX file and the network
@@ -154,10 +155,9 @@ def _agrees(backbone: nn.Module, path: Path) -> bool:
     session = require("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
     images = np.random.default_rng(0).uniform(-1, 1, (1, 3, 112, 112)).astype(np.float32)
     (expected,) = session.run(None, {session.get_inputs()[0].name: images})
-    training, device = backbone.training, next(backbone.parameters()).device
-    with torch.no_grad():
-        found = backbone.eval()(torch.from_numpy(images).to(device)).float().cpu().numpy()
-    backbone.train(training)
+    device = next(backbone.parameters()).device
+    with evaluating(backbone), torch.no_grad():
+        found = backbone(torch.from_numpy(images).to(device)).float().cpu().numpy()
     if found.shape != expected.shape:
         return False
     return bool(np.abs(found - expected).max() < LARGEST_DIFFERENCE * np.linalg.norm(expected))

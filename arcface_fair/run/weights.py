@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from arcface_fair.backbones import BACKBONES, get_model
 from arcface_fair.errors import UserError
+from arcface_fair.run.folder import read_config
 
 # What a run's config means where it leaves a key out; both trainers divide x - 127.5 by 127.5.
 DEFAULT_NETWORK, DEFAULT_SIZE, DEFAULT_STD = "r50", 512, 127.5
@@ -67,7 +68,7 @@ def find_model(
         raise UserError(
             f"no weights at {weights}; give a run's folder (with model.pt) or a .pt file"
         )
-    config = _read_config(weights.parent / "config.json")
+    config = read_config(weights.parent)
     if config:
         network = network or str(config.get("network", DEFAULT_NETWORK))
         embedding_size = embedding_size or int(config.get("embedding_size", DEFAULT_SIZE))
@@ -128,21 +129,6 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not any(tensor.ndim for tensor in found.values()):
         raise UserError(f"{path} holds no weights; give model.pt or a checkpoint_gpu_*.pt")
     return {name.removeprefix("module."): tensor for name, tensor in found.items()}
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        config = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read as JSON ({error}); restore it, or give the .pt file from "
-            "another folder together with its network"
-        ) from error
-    if not isinstance(config, dict):
-        raise UserError(f"{path} holds {type(config).__name__}, expected a run's config")
-    return config
 
 
 def _number(value: object, folder: Path) -> float:

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from arcface_fair import dist
-from arcface_fair.hosts.device import choose_device
 from arcface_fair.hosts.embedded import train
 from arcface_fair.hosts.embedded.loop import Trainer
+from arcface_fair.hosts.ranks import choose_device
 from arcface_fair.hosts.settings import parse_run
 from arcface_fair.plugin.loading import load_plugin_modules
 from tests.recorder import read_losses

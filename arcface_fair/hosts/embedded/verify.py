@@ -66,15 +66,12 @@ class Verification:
         Raises UserError on all ranks if the embeddings of one are not finite.
         """
         own: dict[str, NDArray[np.float64]] = {}
-        error: UserError | None = None
-        with rank0_statistics(backbone):
+        with rank0_statistics(backbone), dist.failing_together():
             for name, images in self._images.items():
                 try:
                     own[name] = self._distances(backbone, images, batch_size)
-                except UserError as caught:
-                    error = UserError(f"verification of {name}: {caught}")
-                    break
-        dist.raise_together(error)
+                except UserError as error:
+                    raise UserError(f"verification of {name}: {error}") from error
         parts = dist.gather_objects(own)
         return group_table(
             {
