@@ -3,8 +3,6 @@
 
 Everything is a filled polygon at twice the size; halving it is the anti-aliasing. The image of
 (identity, shot) depends on the world's settings and these two numbers only.
-
-Colours the polygons of one scene, back to front, at twice the size of the image.
 """
 
 from __future__ import annotations
@@ -19,6 +17,18 @@ import numpy as np
 from arcface_fair.errors import UserError
 from arcface_fair.synthetic import wardrobe
 from arcface_fair.synthetic.anatomy import Head, build_head
+from arcface_fair.synthetic.camera import (
+    BITS,
+    SCALE,
+    SIZE,
+    Nuisance,
+    draw_nuisance,
+    five_points,
+    fixed,
+    on_image,
+    photograph,
+    project,
+)
 from arcface_fair.synthetic.context import (
     BAND_COLOURS,
     CLOTHES_COLOURS,
@@ -29,19 +39,11 @@ from arcface_fair.synthetic.context import (
     shot_context,
 )
 from arcface_fair.synthetic.makeup import lip_colour, paint_makeup
-from arcface_fair.synthetic.nuisance import SIZE, Nuisance, draw_nuisance, photograph
-from arcface_fair.synthetic.place import (
-    BITS,
-    SCALE,
-    five_points,
-    fixed,
-    on_image,
-    project,
-    worn_shapes,
-)
 from arcface_fair.synthetic.stickers import paint_stickers, sticker_shapes
-from arcface_fair.synthetic.traits import BROW, IRIS, Person, draw_person
+from arcface_fair.synthetic.traits import BROW, IRIS, Person, draw_person, groups_of
 from arcface_fair.synthetic.world import World
+
+_SHEET_MARGIN = 4  # pixels between the strips of a contact sheet
 
 Paint = Sequence[float]
 Shapes = dict[str, np.ndarray]
@@ -186,7 +188,7 @@ def draw_in_context(
     """
     who = sitter(world, identity)
     person, nuisance = who.person, _nuisance(world, *camera)
-    shapes = project(who.head, worn_shapes(context, person.geometry), nuisance)
+    shapes = project(who.head, wardrobe.worn_shapes(context, person.geometry), nuisance)
     if "stickers" in context:
         loose = sticker_shapes(context["stickers"], world.rng("places", *camera))
         shapes |= {name: fixed(points) for name, points in loose.items()}
@@ -212,3 +214,32 @@ def draw_people(world: World) -> Iterator[tuple[int, int, np.ndarray]]:
     for identity in range(world.identities):
         for shot in range(world.images):
             yield identity, shot, draw_image(world, identity, shot)
+
+
+def contact_sheet(
+    world: World, *, people: int = 2, shots: int = 6, size: int = 112, across: int = 1
+) -> np.ndarray:
+    """uint8 RGB [rows, columns, 3]: ``people`` of each group, ``across`` of them side by side.
+
+    ``size`` is the edge of one photograph in pixels. A group with fewer people leaves white.
+    """
+    groups = groups_of(world)
+    rows = []
+    for group in range(len(world.group_names)):
+        members = np.flatnonzero(groups == group)[:people]
+        for start in range(0, len(members), across):
+            strips = [_strip(world, int(i), shots, size) for i in members[start : start + across]]
+            blank = np.full_like(strips[0], 255)
+            strips += [blank] * (across - len(strips))
+            rows.append(np.hstack(strips))
+    return np.vstack(rows)
+
+
+def _strip(world: World, identity: int, shots: int, size: int) -> np.ndarray:
+    """One person's photographs side by side, with a white margin to the right and below."""
+    images = [draw_image(world, identity, shot) for shot in range(shots)]
+    small = [cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) for image in images]
+    white = (255, 255, 255)
+    return cv2.copyMakeBorder(
+        np.hstack(small), 0, _SHEET_MARGIN, 0, _SHEET_MARGIN, cv2.BORDER_CONSTANT, value=white
+    )

@@ -12,8 +12,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from arcface_fair.synthetic.context import WALLS, Colour
+from arcface_fair.synthetic.anatomy import EYE_Y
+from arcface_fair.synthetic.context import WALLS, Colour, Context
 from arcface_fair.synthetic.curves import box, ellipse, ribbon
+from arcface_fair.synthetic.makeup import makeup_shapes
 
 MEAN_CHEEK = 36.5
 _SKULL_Y, _SKULL_RY = -16.0, 44.0
@@ -161,3 +163,40 @@ def clothes(collar: str) -> np.ndarray:
     left = np.array(_SHOULDERS, float)
     right = left[::-1] * (-1, 1) + (112, 0)
     return np.concatenate([left, np.array(_NECKLINES[collar], float), right])
+
+
+def worn_shapes(context: Context, g: dict[str, float]) -> dict[str, np.ndarray]:
+    """Shapes of the context that turn with the head, [n, 3] each; ``g`` is its geometry."""
+    style = context["hair_style"]
+    shapes = {
+        "hair_front": hair_front(style, context["fringe"]),
+        "hair_sheen": hair_sheen(style),
+    }
+    if (back := hair_back(style)) is not None:
+        shapes["hair_back"] = back
+    if context["head_band"] != "none":
+        shapes["band"] = head_band(4.0)
+        shapes["band_edge"] = head_band(1.3)
+    stretch = (g["cheek_width"] / MEAN_CHEEK, 1.0, 1.0)
+    shapes = {name: points * stretch for name, points in shapes.items()}
+    if context["glasses"] != "none":
+        shapes |= _glasses(context["glasses"].split("_")[0], g)
+    return shapes | makeup_shapes(context.get("makeup", "none"), g)
+
+
+def _glasses(shape: str, g: dict[str, float]) -> dict[str, np.ndarray]:
+    outer, inner = frame_rim(shape)
+    d, cheek, y = g["eye_distance"], g["cheek_width"], EYE_Y
+    parts = {}
+    for side, name in ((-1, "left"), (1, "right")):
+        for edge, points in (("outer", outer), ("inner", inner)):
+            xy = points * (side, 1) + (side * d, y)
+            parts[f"rim_{name}_{edge}"] = np.column_stack([xy, np.full(len(xy), 8.0)])
+        reach = side * (d + 11.0)
+        bow = [(reach, y - 3, 7), (side * cheek, y - 1, -12), (side * cheek, y + 1, -12),
+               (reach, y - 1, 7)]  # fmt: skip
+        parts[f"bow_{name}"] = np.array(bow, float)
+    half = d - 11.0
+    bridge = [(-half, y - 2, 9), (0, y - 3.4, 10), (half, y - 2, 9), (half, y, 9),
+              (0, y - 1.6, 10), (-half, y, 9)]  # fmt: skip
+    return parts | {"bridge": np.array(bridge, float)}

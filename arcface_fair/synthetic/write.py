@@ -40,8 +40,7 @@ from arcface_fair.data.record.writer import write_insightface_record
 from arcface_fair.data.sets.bins import write_bin
 from arcface_fair.errors import UserError
 from arcface_fair.synthetic.context import own_context
-from arcface_fair.synthetic.draw import draw_people
-from arcface_fair.synthetic.sheet import contact_sheet
+from arcface_fair.synthetic.draw import contact_sheet, draw_people
 from arcface_fair.synthetic.traits import GENDERS, draw_person, groups_of
 from arcface_fair.synthetic.world import World
 

@@ -10,10 +10,10 @@ import pytest
 
 from arcface_fair.synthetic import World
 from arcface_fair.synthetic.anatomy import build_head
+from arcface_fair.synthetic.camera import draw_nuisance, project
 from arcface_fair.synthetic.draw import paint
-from arcface_fair.synthetic.nuisance import draw_nuisance
-from arcface_fair.synthetic.place import project, worn_shapes
 from arcface_fair.synthetic.traits import draw_person
+from arcface_fair.synthetic.wardrobe import worn_shapes
 
 PERSON = draw_person(World(identities=40), 2)
 HEAD = build_head(PERSON)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What one photograph adds: pose, expression, light, camera; new for every image.
 
-Light is a small grid of a lit ellipsoid, enlarged to the image; the camera exposes for the
-face, so that every skin tone is lit well, and then errs by a random gain and white balance.
+A head is turned, projected and aligned as InsightFace's crops are (least squares over eyes, nose
+and mouth corners), with the face detector's error on top. Light is a small grid of a lit
+ellipsoid, enlarged to the image; the camera exposes for the face, so that every skin tone is lit
+well, and then errs by a random gain and white balance.
 """
 
 from __future__ import annotations
@@ -12,7 +14,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from arcface_fair.synthetic.anatomy import TEMPLATE, Head
+
 SIZE = 112
+SCALE = 2  # the canvas is so many times larger than the image
+BITS = 4  # fractional bits of OpenCV's fixed-point coordinates
+_LANDMARKS = ("left_white", "right_white", "nose_tip", "mouth_corners")
 MAX_YAW, MAX_PITCH = np.deg2rad(30.0), np.deg2rad(18.0)
 EXPOSURE = 0.4  # share of a skin tone's distance from the reference that the camera corrects
 REFERENCE_LUMA = 190.0
@@ -62,6 +69,48 @@ def rotation(nuisance: Nuisance) -> np.ndarray:
     cy, sy = np.cos(nuisance.yaw), np.sin(nuisance.yaw)
     cp, sp = np.cos(nuisance.pitch), np.sin(nuisance.pitch)
     return np.array([[cy, 0.0, sy], [sp * sy, cp, -sp * cy]])
+
+
+def fixed(points: np.ndarray) -> np.ndarray:
+    """Pixels of the image as OpenCV's fixed point on the canvas, int32."""
+    return np.rint(points * (SCALE * (1 << BITS))).astype(np.int32)
+
+
+def five_points(head: Head, plane: np.ndarray) -> np.ndarray:
+    """The five points of projected head points (complex [n]), in the template's order."""
+    left, right, tip, corners = (plane[head.parts[name]] for name in _LANDMARKS)
+    eyes = [0.5 * (eye[0] + eye[8]) for eye in (left, right)]
+    return np.array([*eyes, tip[0], *corners])
+
+
+def _align(landmarks: np.ndarray, nuisance: Nuisance) -> tuple[complex, complex]:
+    """Least-squares similarity onto the template, w = a z + b, with the detector's error."""
+    centred = landmarks - landmarks.mean()
+    goal = TEMPLATE.mean()
+    a = np.vdot(centred, TEMPLATE - goal) / np.vdot(centred, centred)
+    a *= nuisance.similarity
+    return a, goal + nuisance.shift - a * landmarks.mean()
+
+
+def on_image(head: Head, worn: list[np.ndarray], nuisance: Nuisance) -> np.ndarray:
+    """Where the points of head and context lie, pixels as x + 1j * y, [n]."""
+    points = np.concatenate([head.posed(nuisance.expression), *worn])
+    x, y = rotation(nuisance) @ points.T
+    plane = x + 1j * y
+    a, b = _align(five_points(head, plane), nuisance)
+    return a * plane + b
+
+
+def project(head: Head, worn: dict[str, np.ndarray], nuisance: Nuisance) -> dict[str, np.ndarray]:
+    """All shapes on the canvas, int32 fixed point [n, 2]."""
+    plane = on_image(head, list(worn.values()), nuisance)
+    rows_fixed = fixed(plane.view(np.float64).reshape(-1, 2))
+    shapes = {name: rows_fixed[rows] for name, rows in head.parts.items()}
+    start = len(head.points)
+    for name, shape in worn.items():
+        shapes[name] = rows_fixed[start : start + len(shape)]
+        start += len(shape)
+    return shapes
 
 
 def _normals() -> np.ndarray:

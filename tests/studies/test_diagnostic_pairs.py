@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from arcface_fair.errors import UserError
-from arcface_fair.synthetic import WORLDS, World, diagnose, diagnostic_pairs
+from arcface_fair.synthetic import WORLDS, World
 from arcface_fair.synthetic.draw import sitter
+from studies.diagnostic_pairs import diagnose, diagnostic_pairs
 
 NAMES = ("confounded", "glasses", "makeup", "scattered")
 PEOPLE = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from arcface_fair.synthetic.nuisance import (
+from arcface_fair.synthetic.camera import (
     MAX_PITCH,
     MAX_YAW,
     draw_nuisance,

@@ -17,8 +17,8 @@ from arcface_fair.errors import UserError
 from arcface_fair.synthetic.context import Context
 from arcface_fair.synthetic.draw import context_of, draw_in_context, sitter
 from arcface_fair.synthetic.traits import groups_of
-from arcface_fair.synthetic.truth import redrawn
 from arcface_fair.synthetic.world import World
+from studies.context_truth import redrawn
 
 _TRIES = 100  # fresh draws until a word differs; glasses repeat one time in three
 

@@ -6,16 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from arcface_fair.synthetic import (
-    WORLDS,
-    World,
-    context_change,
-    context_region,
-    outside_face,
-)
+from arcface_fair.synthetic import WORLDS, World
 from arcface_fair.synthetic.context import draw_context
 from arcface_fair.synthetic.stickers import PLACES
-from arcface_fair.synthetic.truth import redrawn
+from studies.context_truth import context_change, context_region, outside_face, redrawn
 
 PEOPLE = 16  # per group
 EYES, MOUTH = (slice(40, 66), slice(14, 98)), (slice(89, 98), slice(48, 64))

@@ -9,10 +9,10 @@ import numpy as np
 
 from arcface_fair.synthetic import World
 from arcface_fair.synthetic.anatomy import TEMPLATE, build_head
+from arcface_fair.synthetic.camera import draw_nuisance, five_points, fixed, on_image, project
 from arcface_fair.synthetic.context import draw_context
-from arcface_fair.synthetic.nuisance import draw_nuisance
-from arcface_fair.synthetic.place import five_points, fixed, on_image, project, worn_shapes
 from arcface_fair.synthetic.traits import draw_person
+from arcface_fair.synthetic.wardrobe import worn_shapes
 
 PERSON = draw_person(World(identities=40), 1)
 HEAD = build_head(PERSON)
