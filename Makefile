@@ -22,7 +22,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-study: $(VENV)/demo.stamp
+study: $(VENV)/study.stamp
 	$(BIN)/python -m studies $(ARGS)
 
 gpu-check: $(VENV)/test.stamp
@@ -31,6 +31,11 @@ gpu-check: $(VENV)/test.stamp
 $(VENV)/demo.stamp: pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo]"
+	touch $@
+
+$(VENV)/study.stamp: pyproject.toml setup.py constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[study]"
 	touch $@
 
 $(VENV)/test.stamp: pyproject.toml setup.py constraints.txt

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Packages the four top-level packages, and two folders as parts of `arcface_fair`.
+"""Packages the core, its plugins and the drawn faces, and two folders as parts of `arcface_fair`.
 
 The shipped configs become `arcface_fair._configs`, the patches `arcface_fair._patches`.
 
@@ -12,7 +12,13 @@ from setuptools import find_packages, setup
 setup(
     packages=[
         *find_packages(
-            include=["arcface_fair*", "invreg_plugin*", "gabn_plugin*", "contrast_plugin*"]
+            include=[
+                "arcface_fair*",
+                "invreg_plugin*",
+                "gabn_plugin*",
+                "contrast_plugin*",
+                "drawn_faces*",
+            ]
         ),
         "arcface_fair._configs",
         "arcface_fair._patches",

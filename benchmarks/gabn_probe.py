@@ -38,8 +38,8 @@ from arcface_fair.judge.protocols import judge_sets  # noqa: E402
 from arcface_fair.run.centres import load_head  # noqa: E402
 from arcface_fair.run.embed import embed_bin  # noqa: E402
 from arcface_fair.run.folder import read_config  # noqa: E402
-from arcface_fair.synthetic import World, write_world  # noqa: E402
-from arcface_fair.synthetic.draw import draw_people  # noqa: E402
+from drawn_faces import World, write_world  # noqa: E402
+from drawn_faces.draw import draw_people  # noqa: E402
 from gabn_plugin.classifier import MapNet  # noqa: E402
 
 SMALL = {"classifier_width": 16, "map_side": 56, "classifier_lr": 0.02}

@@ -32,7 +32,7 @@ from arcface_fair.hosts.embedded import train  # noqa: E402
 from arcface_fair.plugin.partition import agreement  # noqa: E402
 from arcface_fair.run.checkpoint import kept_model_path  # noqa: E402
 from arcface_fair.run.embed import embed_bin  # noqa: E402
-from arcface_fair.synthetic import World, write_world  # noqa: E402
+from drawn_faces import World, write_world  # noqa: E402
 from invreg_plugin.config import InvRegSettings  # noqa: E402
 from invreg_plugin.learning import learn_partition  # noqa: E402
 

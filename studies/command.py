@@ -149,11 +149,12 @@ def _benchmark(
 
 def _open(folder: Folder, runs: dict[str, dict[int, Run]], args: argparse.Namespace) -> None:
     """Writes down which test rows are opened, or refuses."""
+    from filelock import FileLock
+
     from studies.opening import merged_openings, open_test, really_opened
     from studies.results import read_results
-    from studies.worlds import locked
 
-    with locked(folder.path / "benchmark.lock"):
+    with FileLock(folder.path / "benchmark.lock"):
         state = folder.state()
         tested = {r["settings"] for r in folder.records().values() if r["split"] == "test"}
         known = really_opened(state["opened"], tested, runs)

@@ -11,10 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from arcface_fair.synthetic.camera import SIZE
-from arcface_fair.synthetic.context import Context, draw_context, draw_extra
-from arcface_fair.synthetic.draw import context_of, draw_in_context, sitter
-from arcface_fair.synthetic.world import World
+from drawn_faces.camera import SIZE
+from drawn_faces.context import Context, draw_context, draw_extra
+from drawn_faces.draw import context_of, draw_in_context, sitter
+from drawn_faces.world import World
 
 # The inner face, brows to lower lip and cheek to cheek, pixels of the 112 x 112 template.
 FACE_CENTRE = (56.0, 70.0)

@@ -19,8 +19,8 @@ from arcface_fair.export import load_backbone
 from arcface_fair.plugin.partition import agreement, codes_of
 from arcface_fair.run.checkpoint import checkpoint_path
 from arcface_fair.run.embed import embed_bin
-from arcface_fair.synthetic.traits import groups_of
-from arcface_fair.synthetic.world import World
+from drawn_faces.traits import groups_of
+from drawn_faces.world import World
 from studies.context_truth import context_region, outside_face
 from studies.diagnostic_pairs import diagnose as judge_pairs
 from studies.diagnostic_pairs import diagnostic_pairs

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from arcface_fair.errors import UserError
-from arcface_fair.synthetic.context import Context
-from arcface_fair.synthetic.draw import context_of, draw_in_context, sitter
-from arcface_fair.synthetic.traits import groups_of
-from arcface_fair.synthetic.world import World
+from drawn_faces.context import Context
+from drawn_faces.draw import context_of, draw_in_context, sitter
+from drawn_faces.traits import groups_of
+from drawn_faces.world import World
 from studies.context_truth import redrawn
 
 _TRIES = 100  # fresh draws until a word differs; glasses repeat one time in three

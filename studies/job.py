@@ -22,15 +22,16 @@ from typing import Any
 
 import numpy as np
 from easydict import EasyDict
+from filelock import FileLock
 
 from arcface_fair.errors import UserError
-from arcface_fair.synthetic import World
+from drawn_faces import World
 from studies import protocol
 from studies.folder import Folder, Record, read_json, write_json
 from studies.plan import FORMAT, PROTOCOL, Run
 from studies.provenance import made
 from studies.traces import traces
-from studies.worlds import drawn, fingerprint, locked, sample
+from studies.worlds import drawn, fingerprint, sample
 
 CENTRES = "state_dict_softmax_fc"
 LOSS = re.compile(r"epoch (\d+) loss ([-+.\deinfa]+)")
@@ -74,7 +75,7 @@ def specification(run: Run) -> Record:
 
 def work(folder: Folder, key: str) -> None:
     """The whole run, unless another process has finished it meanwhile."""
-    with locked(folder.path / "work" / f"{key}.lock"):
+    with FileLock(folder.path / "work" / f"{key}.lock"):
         if not folder.finished(key):
             told = read_json(folder.job_file(key))
             _run(folder, key, told)

@@ -16,7 +16,7 @@ from typing import Any
 
 from arcface_fair.config import load_config, merged
 from arcface_fair.errors import UserError
-from arcface_fair.synthetic import COMPONENTS, WORLDS, World
+from drawn_faces import COMPONENTS, WORLDS, World
 from studies.rows import CONTROL, Row
 
 FORMAT = 1  # of the files of runs; another one is refused

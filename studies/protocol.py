@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from arcface_fair.evaluation import Comparisons, Protocol, measure
 from arcface_fair.evaluation.verification import Floats
-from arcface_fair.synthetic import World
-from arcface_fair.synthetic.traits import draw_person, groups_of
+from drawn_faces import World
+from drawn_faces.traits import draw_person, groups_of
 from studies.plan import PROTOCOL
 
 RULES = Protocol(fprs=(PROTOCOL["fpr"],))

@@ -17,7 +17,7 @@ from typing import Any
 import arcface_fair
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-PLUGINS = ("contrast_plugin", "gabn_plugin", "invreg_plugin")
+PACKAGES = ("arcface_fair", "contrast_plugin", "drawn_faces", "gabn_plugin", "invreg_plugin")
 # Parts of arcface_fair that train nothing, or of another host than the studies' own. A wheel adds
 # the configs and the patches, which a checkout keeps beside the package.
 NOT_TRAINING = tuple(
@@ -68,7 +68,7 @@ def training_code() -> str:
     Of the imported packages, wherever they lie: the same in a checkout and where it is installed.
     """
     text = hashlib.sha256()
-    for package in ("arcface_fair", *PLUGINS):
+    for package in PACKAGES:
         spec = find_spec(package)
         if spec is None or spec.origin is None:
             continue

@@ -17,7 +17,7 @@ from arcface_fair.errors import UserError
 from arcface_fair.evaluation import Comparisons, Estimate, Resampled, measure
 from arcface_fair.evaluation.resampling import CHUNK, interval, pair_weights, people_weights
 from arcface_fair.evaluation.verification import Floats
-from arcface_fair.synthetic import World
+from drawn_faces import World
 from studies import protocol
 from studies.folder import Folder, Record, read_json
 from studies.results import Results

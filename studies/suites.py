@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from arcface_fair.synthetic import WORLDS
+from drawn_faces import WORLDS
 from studies.choices import CHOICES
 from studies.rows import MAIN, Row, world_rows
 from studies.sweeps import SWEEPS

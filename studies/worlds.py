@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
-from arcface_fair import synthetic
-from arcface_fair.synthetic import World, draw_image, write_world
-from arcface_fair.synthetic.traits import groups_of
+import drawn_faces
+from drawn_faces import World, draw_image, write_world
+from drawn_faces.traits import groups_of
 from studies.plan import digest
 
 
@@ -25,7 +23,7 @@ def drawn(world: World, folder: Path) -> Path:
     Its name changes with the settings and with the code that draws.
     """
     place = folder / f"{world.split}-{world.seed}-{digest([asdict(world), _code()])}"
-    with locked(folder / f"{place.name}.lock"):
+    with FileLock(folder / f"{place.name}.lock"):
         if not (place / "world.json").is_file():
             write_world(world, place, test_identities=0, force=True)
     return place
@@ -49,16 +47,7 @@ def sample(world: World) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Only one process is in the block at a time; the lock ends with its process."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 @cache
 def _code() -> str:
-    folder = Path(synthetic.__file__).parent
+    folder = Path(drawn_faces.__file__).parent
     return digest([path.read_text() for path in sorted(folder.glob("*.py"))])

@@ -20,7 +20,6 @@ ALLOWED = {
     "data": set(),
     "evaluation": set(),
     "backbones": set(),
-    "synthetic": {"data"},
     "plugin": {"head", "data"},
     "attention": {"head"},
     "run": {"backbones", "head", "plugin"},
@@ -40,7 +39,7 @@ PLUGINS = {"invreg_plugin": "invreg", "gabn_plugin": "gabn", "contrast_plugin": 
 NAMES = re.compile(rf"\b({'|'.join(PLUGINS)}|invreg|gabn)\b|^contrast$")
 
 FILES = sorted(CORE.rglob("*.py"))
-SHIPPED = ["arcface_fair", *PLUGINS]
+SHIPPED = ["arcface_fair", *PLUGINS, "drawn_faces"]
 
 
 def by_path(path: Path) -> str:
@@ -133,10 +132,7 @@ def strings(path: Path) -> list[str]:
     ]
 
 
-# The demonstration runs the shipped configs, so it names what they list.
-@pytest.mark.parametrize(
-    "path", [path for path in FILES if path != CORE / "cli" / "demo.py"], ids=by_path
-)
+@pytest.mark.parametrize("path", FILES, ids=by_path)
 def test_core_names_no_plugin_in_its_strings(path):
     named = [text for text in strings(path) if NAMES.search(text)]
     assert not named, f"{by_path(path)} names a plugin: {named}"
@@ -157,6 +153,18 @@ def test_plugins_import_what_is_meant_for_them_and_not_each_other(plugin):
         assert not rooms - FOR_PLUGINS, f"{path} imports {rooms - FOR_PLUGINS}"
 
 
+def test_faces_are_drawn_without_trainers():
+    for path in (ROOT / "drawn_faces").glob("*.py"):
+        ours = {room(MODULES[n]) for n in modules_imported(path) if n.startswith("arcface_fair.")}
+        assert not ours - GROUND - {"data"}, f"{path} imports {ours}"
+
+
+def test_nothing_of_the_core_imports_what_stands_on_it():
+    for path in FILES:
+        above = {name.split(".")[0] for name in imports_at_run_time(path)}
+        assert not above & {"drawn_faces", "studies", "benchmarks"}, path
+
+
 def test_evaluation_needs_no_torch():
     for path in (CORE / "evaluation").glob("*.py"):
         if path.name != "gpu_tiles.py":  # which all_pairs imports where a GPU is asked for
@@ -167,7 +175,7 @@ def test_evaluation_needs_no_torch():
 def test_only_the_command_line_prints():
     for folder in SHIPPED:
         for path in (ROOT / folder).rglob("*.py"):
-            if path.parent.name == "cli":
+            if path.parent.name in ("cli", "commands"):
                 continue
             calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
             prints = [c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The command ``arcface-fair``: one file per sub-command, found by listing this folder.
+"""The command ``arcface-fair``: one file per sub-command, of this folder or of another package.
 
-Only the chosen one is imported. Its module offers ``HELP`` (one line), ``add_arguments(parser)``
+Other packages announce theirs as entry points of the group ``arcface_fair.commands``. Only the
+chosen one is imported. Its module offers ``HELP`` (one line), ``add_arguments(parser)``
 and ``run(args)``, which returns an exit code or None for 0. What a user can put right (`UserError`)
 ends in one sentence and exit code 2; an interrupt in exit code 130.
 """
@@ -11,10 +12,12 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import importlib.util
 import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import arcface_fair
@@ -26,12 +29,29 @@ def commands() -> dict[str, str]:
 
     The line is read from the module's source, because what a command imports takes seconds.
     """
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return {name.replace("_", "-"): _help(name) for name in names if not name.startswith("_")}
+    return {command: _help(path) for command, (_, path) in sorted(_sources().items())}
 
 
-def _help(name: str) -> str:
-    path = Path(__file__).with_name(f"{name}.py")
+def _sources() -> dict[str, tuple[str, Path]]:
+    """Sub-command -> its module's name and source file."""
+    modules = [f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)]
+    modules += [point.value for point in entry_points(group="arcface_fair.commands")]
+    return {
+        module.rpartition(".")[2].replace("_", "-"): (module, _source(module))
+        for module in modules
+        if "._" not in module
+    }
+
+
+def _source(module: str) -> Path:
+    package, _, below = module.partition(".")
+    spec = importlib.util.find_spec(package)  # without a dot it imports nothing
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent.joinpath(*below.split(".")).with_suffix(".py")
+
+
+def _help(path: Path) -> str:
     for statement in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "HELP":
             return ast.literal_eval(statement.value)
@@ -46,10 +66,11 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=arcface_fair.__version__)
     parsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name, line in commands().items():
+    for name, (module_name, path) in sorted(_sources().items()):
+        line = _help(path)
         sub = parsers.add_parser(name, help=line, description=line)
         if name == chosen:
-            module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+            module = importlib.import_module(module_name)
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
     return parser

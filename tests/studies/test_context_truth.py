@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from arcface_fair.synthetic import WORLDS, World
-from arcface_fair.synthetic.context import draw_context
-from arcface_fair.synthetic.stickers import PLACES
+from drawn_faces import WORLDS, World
+from drawn_faces.context import draw_context
+from drawn_faces.stickers import PLACES
 from studies.context_truth import context_change, context_region, outside_face, redrawn
 
 PEOPLE = 16  # per group

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from arcface_fair.synthetic import WORLDS
-from arcface_fair.synthetic.traits import groups_of
+from drawn_faces import WORLDS
+from drawn_faces.traits import groups_of
 from studies.context_truth import context_region
 from studies.diagnosis import (
     auc,

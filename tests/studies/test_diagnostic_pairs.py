@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from arcface_fair.errors import UserError
-from arcface_fair.synthetic import WORLDS, World
-from arcface_fair.synthetic.draw import sitter
+from drawn_faces import WORLDS, World
+from drawn_faces.draw import sitter
 from studies.diagnostic_pairs import diagnose, diagnostic_pairs
 
 NAMES = ("confounded", "glasses", "makeup", "scattered")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from arcface_fair.run.centres import load_head
-from arcface_fair.synthetic import World
+from drawn_faces import World
 from studies import job, protocol
 from studies.folder import Folder, read_json, write_json
 from studies.job import diagnose, last_loss, main, specification

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from arcface_fair.errors import UserError
-from arcface_fair.synthetic import WORLDS, World
+from drawn_faces import WORLDS, World
 from studies.plan import (
     SEEDS,
     Run,

@@ -6,8 +6,8 @@ import pytest
 
 from arcface_fair.evaluation import ten_fold_of_distances
 from arcface_fair.evaluation.verification import FOLDS, fold_of_pair
-from arcface_fair.synthetic import World
-from arcface_fair.synthetic.traits import draw_person, groups_of
+from drawn_faces import World
+from drawn_faces.traits import draw_person, groups_of
 from studies import protocol
 
 WORLD = World(seed=5).held_out("test", 20, 4)

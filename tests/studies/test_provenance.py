@@ -59,13 +59,13 @@ def mark_of(*folders):
 
 def test_the_training_code_has_one_mark_in_a_checkout_and_installed(tmp_path):
     skip = shutil.ignore_patterns("__pycache__")
-    for name in ("arcface_fair", *provenance.PLUGINS):
+    for name in provenance.PACKAGES:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=skip)
     shutil.copytree(ROOT / "configs", tmp_path / "arcface_fair" / "_configs", ignore=skip)
     shutil.copytree(ROOT / "patches", tmp_path / "arcface_fair" / "_patches", ignore=skip)
     here = mark_of(ROOT)
     assert mark_of(tmp_path, ROOT) == here
-    (tmp_path / "arcface_fair" / "cli" / "demo.py").write_text("changed = True")
+    (tmp_path / "arcface_fair" / "cli" / "train.py").write_text("changed = True")
     assert mark_of(tmp_path, ROOT) == here
     with (tmp_path / "arcface_fair" / "head" / "margin.py").open("a") as file:
         file.write("# changed\n")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from arcface_fair.errors import UserError
-from arcface_fair.synthetic import World
+from drawn_faces import World
 from studies import protocol
 from studies.folder import Folder, write_json
 from studies.job import specification

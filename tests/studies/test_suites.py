@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Suites: the tables asked for are there, each with a title for the page."""
 
-from arcface_fair.synthetic import WORLDS
+from drawn_faces import WORLDS
 from studies.suites import TITLES, all_rows, suites
 
 

@@ -4,7 +4,7 @@
 import threading
 from dataclasses import replace
 
-from arcface_fair.synthetic import WORLDS, World
+from drawn_faces import WORLDS, World
 from studies import worlds
 from studies.worlds import drawn, fingerprint, sample
 
