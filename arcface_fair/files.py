@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, their digests, and what JSON can hold."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -46,3 +48,21 @@ def atomic_files(*paths: str | Path) -> Iterator[tuple[BinaryIO, ...]]:
         for draft in drafts:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
+
+
+def write_whole(path: str | Path, data: bytes) -> Path:
+    """Writes one file as `atomic_files` does and returns its path."""
+    with atomic_files(path) as (file,):
+        file.write(data)
+    return Path(path)
+
+
+def sha256(path: str | Path) -> str:
+    """The file's SHA-256, 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def finite_or_none(value: float) -> float | None:
+    """What JSON can hold: None for NaN and the infinities."""
+    return float(value) if math.isfinite(value) else None

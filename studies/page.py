@@ -3,23 +3,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
 
 from arcface_fair.evaluation.metrics import METRICS, Metric
 from arcface_fair.evaluation.resampling import Estimate
-from arcface_fair.report.cells import cell, figure, said, table
-from arcface_fair.report.style import STYLE
-from arcface_fair.report.write import write_whole
+from arcface_fair.files import write_whole
+from arcface_fair.report.html import cell, definitions, figure, render, table, warnings_box
 from studies.charts import differences
-from studies.colophon import colophon, warnings
+from studies.methods import method_values, settings_by_row, warnings
 from studies.results import Results
 from studies.statistics import Paired
 from studies.suites import TITLES
 from studies.summary import Differences, Line, Table, has_own_rows, summarise
 from studies.text import percent
-from studies.traces_page import traces_table
 from studies.verdicts import remarks, verdicts
 
 # STD and SER stand behind mean, worst group and TPR, in one row, and nowhere else.
@@ -35,8 +37,12 @@ CAPTION = (
     "Against the baseline: mean (large dot), 95 % t-interval over seeds, one small dot per seed. "
     "Blue: methods, orange: controls, green: the ceiling."
 )
-SPLITS = {"test": "test people, opened once", "validation": "validation people"}
-EXTRA_STYLE = "main > ul, details > ul { padding-left: 1.2rem; font-size: .9rem; }"
+SPLITS = {
+    "test": "test identities, evaluated once",
+    "validation": "validation identities",
+}
+# Of what a partition follows, these columns are enough for a table; the JSON holds all.
+FOLLOWED = ("race", "gender", "context")
 
 
 def write_page(results: Results, path: str | Path) -> Path:
@@ -46,51 +52,37 @@ def write_page(results: Results, path: str | Path) -> Path:
 
 def page(results: Results) -> str:
     """The page's text."""
-    parts = [
-        "<h1>What the methods are worth, on drawn faces</h1>",
-        '<p class="soft">Every method beside its controls, on people who were drawn with a '
-        "confounder planted: in some groups hair, glasses, clothes and background follow the "
-        "person, in the unseen people nowhere. It demonstrates a mechanism and is no evidence "
-        "about real people. A gain that a control shares is no effect of what was learned.</p>",
-        said(warnings(results)),
-    ]
+    suites = []
     for suite in results.content["suites"]:
         tables = [summarise(results, suite, split) for split in SPLITS]
-        parts += _suite(results, suite, [each for each in tables if has_own_rows(results, each)])
-    parts.append(colophon(results))
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>What the methods are worth</title><style>{STYLE}{EXTRA_STYLE}</style></head>"
-        f"<body><main>{''.join(parts)}</main></body></html>\n"
+        shown = [table for table in tables if has_own_rows(results, table)]
+        if shown:
+            suites.append((TITLES.get(suite, suite), [_titled(results, each) for each in shown]))
+    return render(
+        "studies",
+        warnings=Markup(warnings_box(warnings(results))),
+        suites=suites,
+        protocol=results.content["protocol"],
+        methods=Markup(definitions(method_values(results))),
+        settings=Markup(definitions(settings_by_row(results))),
     )
 
 
-def _suite(results: Results, suite: str, tables: list[Table]) -> list[str]:
-    if not tables:
-        return []
-    parts = [f"<h2>{escape(TITLES.get(suite, suite))}</h2>"]
-    for number, each in enumerate(tables):
-        text = _table(results, each)
-        seeds = ", ".join(map(str, each.seeds))
-        head = f"{SPLITS[each.split]}, seeds {seeds}"
-        if number:  # the test comes first; on what settings were chosen is kept, folded away
-            parts.append(f"<details><summary>{escape(head)}</summary>{text}</details>")
-        else:
-            parts.append(f"<p><strong>{escape(head[0].upper() + head[1:])}</strong></p>{text}")
-    return parts
+def _titled(results: Results, each: Table) -> tuple[str, Markup]:
+    seeds = ", ".join(map(str, each.seeds))
+    return f"{SPLITS[each.split]}, seeds {seeds}", Markup(_table(results, each))
 
 
 def _table(results: Results, each: Table) -> str:
-    parts = [said(remarks(each))]
+    parts = [warnings_box(remarks(each))]
     for _, group in groupby(each.lines, key=lambda line: line.baseline):
         lines = list(group)
         if any(line.name != line.ceiling for line in lines):
             parts.append(_block(results, each, lines))
-    facts = traces_table(each.lines)
-    if facts:
+    outputs = outputs_table(each.lines)
+    if outputs:
         parts.append(
-            f"<details><summary>Partitions, gates and diagnosis</summary>{facts}</details>"
+            f"<details><summary>Partitions, gates and diagnosis</summary>{outputs}</details>"
         )
     return "".join(parts)
 
@@ -242,3 +234,48 @@ def _group_differences(heads: list[str], lines: list[Line]) -> str:
         f"Difference to {lines[0].baseline} per group, paired by seed, points with 95 % t-intervals"
     )
     return table(caption, heads, rows)
+
+
+def outputs_table(lines: Sequence[Line]) -> str:
+    """What plugins and the diagnosis wrote: every number, its mean and range over seeds."""
+    found = {line.title: numbers(line) for line in lines}
+    found = {title: known for title, known in found.items() if known}
+    if not found:
+        return ""
+    rows = [
+        (f"{title}: {name}", [_mean_and_range(values), f"<td>{len(values)}</td>"])
+        for title, known in found.items()
+        for name, values in known.items()
+    ]
+    return table("Mean over seeds, and the range", ["row: figure", "value", "seeds"], rows)
+
+
+def numbers(line: Line) -> dict[str, list[float]]:
+    """Every number that a run config's plugins wrote, by its path, over seeds."""
+    found: dict[str, list[float]] = {}
+    for outputs in line.facts.values():
+        for path, value in _flat(outputs):
+            found.setdefault(path, []).append(value)
+    return found
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if path.endswith("follows") and name not in FOLLOWED:
+                continue
+            yield from _flat(inner, f"{path} {name}".strip())
+    elif isinstance(value, list):
+        if len(value) <= 8:
+            for position, inner in enumerate(value):
+                yield from _flat(inner, f"{path}[{position}]")
+    elif isinstance(value, bool | int | float):
+        yield path, float(value)
+
+
+def _mean_and_range(values: list[float]) -> str:
+    mean = sum(values) / len(values)
+    text = f"{mean:.3g}"
+    if max(values) > min(values):
+        text += f"<small>{min(values):.3g} .. {max(values):.3g}</small>"
+    return f"<td>{text}</td>"

@@ -12,6 +12,7 @@ import numpy as np
 from filelock import FileLock
 
 import drawn_faces
+from arcface_fair.files import sha256
 from drawn_faces import World, draw_image, write_world
 from drawn_faces.traits import groups_of
 from studies.plan import digest
@@ -31,7 +32,7 @@ def drawn(world: World, folder: Path) -> Path:
 
 def fingerprint(place: Path) -> str:
     """16 hex digits of the drawn photographs themselves."""
-    return hashlib.sha256((place / "train.rec").read_bytes()).hexdigest()[:16]
+    return sha256(place / "train.rec")[:16]
 
 
 @cache

@@ -105,10 +105,11 @@ def _plan(args: argparse.Namespace, model: TrainedModel, folder: Path) -> Pack:
 
 
 def _say(path: Path, opset: int, std: float) -> None:
-    import hashlib
 
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB, opset {opset})")
-    print(f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}")
+    from arcface_fair.files import sha256
+
+    print(f"sha256 {sha256(path)}")
     print("it agrees with the backbone at batch 1, 3 and 32")
     if std != 127.5:
         print(f"its first convolution was scaled, because the training divided by {std:g}")

@@ -28,6 +28,7 @@ from arcface_fair.evaluation.verification import (
     ten_fold_of_distances,
     tpr_at_fpr,
 )
+from arcface_fair.files import finite_or_none
 
 Pairs = tuple[NDArray, NDArray]
 """Distances [P] (0..4) and bool [P]: true where a pair shows one person."""
@@ -99,7 +100,7 @@ class FairnessTable:
                 "pairs": row.pairs,
                 "accuracy": row.accuracy,
                 "fold_std": row.fold_std,
-                "tpr": _finite(row.tpr),
+                "tpr": finite_or_none(row.tpr),
             }
             for row in self.rows
         }
@@ -107,10 +108,10 @@ class FairnessTable:
             "groups": groups,
             "mean": self.mean,
             "worst": {"group": self.worst.name, "accuracy": self.worst.accuracy},
-            "std_ddof0": _finite(self.std_ddof0),
-            "std_ddof1": _finite(self.std_ddof1),
-            "ser": _finite(self.ser),
-            "mean_tpr": _finite(self.mean_tpr),
+            "std_ddof0": finite_or_none(self.std_ddof0),
+            "std_ddof1": finite_or_none(self.std_ddof1),
+            "ser": finite_or_none(self.ser),
+            "mean_tpr": finite_or_none(self.mean_tpr),
             "fpr": self.fpr,
         }
 
@@ -203,7 +204,3 @@ def _moved(points: float) -> str:
     if abs(points) < 0.005:
         return "is unchanged"
     return f"{'rose' if points > 0 else 'fell'} by {abs(points):.2f} points"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -9,7 +9,6 @@ manifest.json: the package's V2, and the V1 of InsightFace Server, which refuses
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from arcface_fair.errors import UserError
-from arcface_fair.files import atomic_files
+from arcface_fair.files import atomic_files, sha256
 from arcface_fair.optional import require
 
 RECOGNISER = "recognition.onnx"
@@ -174,7 +173,7 @@ def _facts(path: Path) -> tuple[str, int]:
     """SHA-256 and the embedding size."""
     (output,) = require("onnx").load(str(path)).graph.output
     size = output.type.tensor_type.shape.dim[1].dim_value
-    return hashlib.sha256(path.read_bytes()).hexdigest(), size
+    return sha256(path), size
 
 
 def _package(pack: Pack) -> dict[str, Any]:
@@ -187,7 +186,7 @@ def _package(pack: Pack) -> dict[str, Any]:
         "tasks": {
             "detection": {
                 "file": detector.name,
-                "sha256": hashlib.sha256(detector.read_bytes()).hexdigest(),
+                "sha256": sha256(detector),
             },
             "recognition": {
                 "file": RECOGNISER,

@@ -8,7 +8,6 @@ file, and whoever asks for one should measure what it loses on real pairs.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from arcface_fair.errors import UserError
 from arcface_fair.export.check import breach_by_name
 from arcface_fair.export.fold import RUNTIME_STD, fold_input_scale
 from arcface_fair.export.onnx_file import DEFAULT_OPSET, add_facts, drafted, plain_copy, trace
+from arcface_fair.files import sha256
 from arcface_fair.optional import require
 
 LARGEST_HALF = 65504.0  # of float16
@@ -63,7 +63,7 @@ def export_variant(
     path = variant_path(reference, kind)
     with drafted(path) as draft:
         makers[kind](draft)
-        digest = hashlib.sha256(reference.read_bytes()).hexdigest()
+        digest = sha256(reference)
         add_facts(draft, _facts_of(reference) | {"variant": kind, "variant_of_sha256": digest})
         _check(draft, kind)
     return path

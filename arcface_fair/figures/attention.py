@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from arcface_fair.attention.gradcam import grad_cam, second_image_directions
 from arcface_fair.data.training.dataset import to_input
-from arcface_fair.evaluation.figures import pyplot
 from arcface_fair.figures.run import Moment, backbone_of
+from arcface_fair.optional import pyplot
 from arcface_fair.run.centres import class_centres
 from arcface_fair.run.embed import embed_bin, evaluating
 

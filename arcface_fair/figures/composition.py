@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from arcface_fair.data.groups import Attribute
-from arcface_fair.evaluation.figures import COLOURS, pyplot
 from arcface_fair.figures.run import PartitionedRun, Stage
+from arcface_fair.optional import COLOURS, pyplot
 from arcface_fair.plugin.partition import agreement, chance_agreement
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from arcface_fair.evaluation.figures import COLOURS, pyplot
 from arcface_fair.figures.composition import SUBSET_COLOURS, colours
 from arcface_fair.figures.run import PartitionedRun, Stage
+from arcface_fair.optional import COLOURS, pyplot
 
 _FACE = 72  # pixels of one photograph's side
 _GAP = 6

@@ -6,7 +6,6 @@ Sets are kept encoded and decoded block by block. N images, P pairs, D embedding
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from arcface_fair.errors import UserError
 from arcface_fair.evaluation.comparisons import Comparisons, people_of_pairs
 from arcface_fair.export import find_model, load_backbone
 from arcface_fair.export.runtime import OnnxEmbedder
+from arcface_fair.files import sha256
 from arcface_fair.run.embed import embed_batches, embed_bin
 
 Embed = Callable[[NDArray[np.uint8], Callable[[int], object]], NDArray[np.float32]]
@@ -101,12 +101,6 @@ def bins_of_run(model: Path) -> list[Path]:
 def group_name(path: Path) -> str:
     """The group in a file's name: rfw_african.bin and African_test.bin are african and African."""
     return path.stem.removeprefix("rfw_").removesuffix("_test")
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _one_line(path: Path) -> str:

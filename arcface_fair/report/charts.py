@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from arcface_fair.evaluation.figures import COLOURS
 from arcface_fair.evaluation.metrics import Metric
 from arcface_fair.evaluation.resampling import Estimate
+from arcface_fair.optional import COLOURS, pyplot, require
 from arcface_fair.report.content import Model, Report
-from arcface_fair.report.needs import require
 
 WIDTH = 6.4  # inches; the page scales pictures to its width
 MOST_POINTS = 1000  # of a curve
@@ -41,7 +40,7 @@ def bars(report: Report, metric: Metric, label: str) -> str:
     _finish_bars(axes, groups, flat, label, lowest if metric.direction > 0 else 0.0)
     if len(report.models) > 1:
         axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    return _svg(chart)
+    return svg(chart)
 
 
 def _finish_bars(axes: Any, groups: list[str], flat: bool, label: str, lowest: float) -> None:
@@ -66,7 +65,7 @@ def _in_percent(found: Sequence[Estimate]) -> tuple[np.ndarray, np.ndarray]:
 
 def curves(model: Model, threshold: float) -> str:
     """ROC and DET per group, by scikit-learn, with each group's place at the one threshold."""
-    metrics = require("sklearn.metrics")
+    metrics = require("sklearn.metrics", "report")
     chart, axes = _canvas((WIDTH, 3.6), columns=2)
     for place, (name, group) in enumerate(model.groups.items()):
         colour = COLOURS[place % len(COLOURS)]
@@ -85,7 +84,7 @@ def curves(model: Model, threshold: float) -> str:
     chart.legend(
         loc="outside lower center", ncols=min(4, len(model.groups)), frameon=False, fontsize=8
     )
-    return _svg(chart)
+    return svg(chart)
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -118,7 +117,7 @@ def histograms(model: Model, threshold: float) -> str:
     for spot in flat[len(groups) :]:
         spot.set_visible(False)
     chart.supxlabel("cosine similarity (dashed: the one threshold)", fontsize=8)
-    return _svg(chart)
+    return svg(chart)
 
 
 def differences(report: Report, metric: Metric, label: str) -> str:
@@ -139,7 +138,7 @@ def differences(report: Report, metric: Metric, label: str) -> str:
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.axvline(0, color="#444", linewidth=0.8)
     axes.set_xlabel(label)
-    return _svg(chart)
+    return svg(chart)
 
 
 def all_pairs_curves(model: Model) -> str:
@@ -154,26 +153,25 @@ def all_pairs_curves(model: Model) -> str:
     tiny = 1 / max(max(scope.impostor, 1) for scope in model.all_pairs.scopes)
     axes.set_xlim(left=tiny)
     axes.legend(frameon=False, fontsize=8, ncols=2)
-    return _svg(chart)
+    return svg(chart)
 
 
 def _canvas(
     size: tuple[float, float], rows: int = 1, columns: int = 1, **shared: bool
 ) -> tuple[Any, Any]:
-    require("matplotlib").use("Agg")
-    plt = require("matplotlib.pyplot")
-    chart, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", **shared)
+    chart, axes = pyplot().subplots(rows, columns, figsize=size, layout="constrained", **shared)
     for spot in np.atleast_1d(axes).ravel():
         spot.spines[["top", "right"]].set_visible(False)
         spot.tick_params(labelsize=8)
     return chart, axes
 
 
-def _svg(chart: Any) -> str:
+def svg(chart: Any) -> str:
     """The picture as an <svg> element that scales with the page."""
     text = io.StringIO()
+    plt = pyplot()
     # Letters stay letters, and the same figures give the same bytes.
-    with require("matplotlib").rc_context({"svg.fonttype": "none", "svg.hashsalt": "arcface-fair"}):
+    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "arcface-fair"}):
         chart.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    require("matplotlib.pyplot").close(chart)
+    plt.close(chart)
     return text.getvalue()[text.getvalue().index("<svg") :]

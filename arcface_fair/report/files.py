@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ import numpy as np
 
 from arcface_fair.evaluation.metrics import tpr_metric
 from arcface_fair.evaluation.resampling import Estimate
+from arcface_fair.files import finite_or_none, write_whole
+from arcface_fair.optional import require
 from arcface_fair.report.content import Model, Report
-from arcface_fair.report.needs import require
-from arcface_fair.report.write import write_whole
 
 
 def rates_by_group(model: Model, threshold: float) -> Any:
@@ -25,7 +24,7 @@ def rates_by_group(model: Model, threshold: float) -> Any:
     false positive and FNMR the false negative rate. `difference` and `ratio` of the frame
     compare groups; ``overall`` holds the rates of all pairs together.
     """
-    metrics = require("fairlearn.metrics")
+    metrics = require("fairlearn.metrics", "report")
     same = np.concatenate([group.same for group in model.groups.values()])
     scores = np.concatenate([group.scores for group in model.groups.values()])
     names = np.repeat(list(model.groups), [len(group.same) for group in model.groups.values()])
@@ -46,7 +45,7 @@ def long_table(report: Report) -> Any:
 
     The difference of two models stands under the model name "difference".
     """
-    pandas = require("pandas")
+    pandas = require("pandas", "report")
     blocks = {model.name: model.estimates for model in report.models}
     if report.differences:
         blocks["difference"] = report.differences
@@ -88,7 +87,7 @@ def write_json(report: Report, path: str | Path) -> Path:
 
 def write_csv(report: Report, path: str | Path) -> Path:
     """`long_table` as CSV, whole or not at all."""
-    require("pandas")
+    require("pandas", "report")
     return write_whole(path, long_table(report).to_csv(index=False).encode())
 
 
@@ -130,7 +129,7 @@ def _scope(scope: Any) -> dict[str, Any]:
         "impostor": scope.impostor,
         "tpr": {
             f"{rate.fpr:g}": _estimate(rate.tpr)
-            | {"threshold": finite(rate.threshold), "note": rate.note}
+            | {"threshold": finite_or_none(rate.threshold), "note": rate.note}
             for rate in scope.rates
         },
     }
@@ -142,9 +141,4 @@ def _estimates(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
 
 def _estimate(estimate: Estimate) -> dict[str, Any]:
     ends = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-    return {name: finite(value) for name, value in ends.items()}
-
-
-def finite(value: float) -> float | None:
-    """The value, or None where JSON has no word for it."""
-    return float(value) if math.isfinite(value) else None
+    return {name: finite_or_none(value) for name, value in ends.items()}

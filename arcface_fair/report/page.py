@@ -6,16 +6,22 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from arcface_fair.evaluation.metrics import METRICS, OVER_GROUPS, Metric, tpr_metric
+from arcface_fair.files import write_whole
 from arcface_fair.report import charts
-from arcface_fair.report.cells import cell, facts, figure, photograph, said, table
 from arcface_fair.report.content import Model, Report, best_and_worst, pair_notes
 from arcface_fair.report.files import rates_by_group
-from arcface_fair.report.style import STYLE
-from arcface_fair.report.write import write_whole
+from arcface_fair.report.html import (
+    cell,
+    definitions,
+    figure,
+    photograph,
+    render,
+    table,
+    warnings_box,
+)
 
 # STD and SER say how unequal groups are, not how good a model is: they stand behind the mean, the
 # worst group and the TPR, in one row, and nowhere else.
@@ -33,27 +39,25 @@ def write_html(report: Report, path: str | Path) -> Path:
 
 def page(report: Report) -> str:
     """The page's text: the template says what stands where, the functions below make the parts."""
-    template = Environment(
-        loader=PackageLoader("arcface_fair.report"), autoescape=True, undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    ).get_template("page.html.j2")  # fmt: skip
     parts = {
-        "style": STYLE,
-        "warnings": said(report.words),
+        "warnings": warnings_box(report.words),
         "overview": _overview(report),
         "by_group": _by_group(report),
         "one_threshold": _one_threshold(report),
         "change": _change(report) if report.differences else "",
         "more": "".join(photograph(data, text) for text, data in report.figures),
-        "counts": _counts(report) + facts(report.facts),
+        "counts": _counts(report) + definitions(report.facts),
     }
     by_model = {
         "frames": [(model.name, _frame(model)) for model in report.models],
         "scores": [(model.name, _pictures(model)) for model in report.models],
         "all_pairs": [(m.name, _all_pairs(m)) for m in report.models if m.all_pairs is not None],
-        "models": [(model.name, facts(model.facts)) for model in report.models if model.facts],
+        "models": [
+            (model.name, definitions(model.facts)) for model in report.models if model.facts
+        ],
     }
-    return template.render(
+    return render(
+        "arcface_fair.report",
         report=report,
         **{name: Markup(html) for name, html in parts.items()},
         **{
@@ -207,7 +211,7 @@ def _all_pairs(model: Model) -> str:
         counts = (scope.images, scope.people, scope.genuine, scope.impostor)
         rows.append((scope.name, [*(f"<td>{count:,}</td>" for count in counts), *cells]))
     return (
-        said(pair_notes(model.all_pairs))
+        warnings_box(pair_notes(model.all_pairs))
         + table("Every image against every other, percent; groups: pairs within the group",
                 ["group", "images", "people", "genuine", "impostor", *heads], rows)
         + figure(charts.all_pairs_curves(model), "TPR over FPR, all pairs.")

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from arcface_fair.backbones import BACKBONES, get_model
 from arcface_fair.errors import UserError
+from arcface_fair.files import sha256
 from arcface_fair.run.folder import read_config
 
 # What a run's config means where it leaves a key out; both trainers divide x - 127.5 by 127.5.
@@ -47,7 +48,7 @@ class TrainedModel:
 
     def provenance(self) -> dict[str, str]:
         """Facts for an exported file's metadata; the same weights give the same facts."""
-        facts = {"weights_sha256": hashlib.sha256(self.weights.read_bytes()).hexdigest()}
+        facts = {"weights_sha256": sha256(self.weights)}
         if self.config:
             text = json.dumps(self.config, sort_keys=True, default=str)
             facts["config_sha256"] = hashlib.sha256(text.encode()).hexdigest()

@@ -128,11 +128,34 @@ def export(outputs: dict[str, Path]) -> dict[str, Path]:
     }
 
 
-def draw_figure(tables: dict[str, FairnessTable], path: Path) -> Path:
-    """Bars per group and model."""
-    from arcface_fair.evaluation.figures import draw_groups
+def draw_figure(tables: Mapping[str, FairnessTable], path: Path) -> Path:
+    """Bars of accuracy per group and model with binomial 95 % intervals, and the means as lines."""
+    import numpy as np
 
-    return draw_groups(tables, path, "Drawn faces, people never seen in training")
+    from arcface_fair.optional import COLOURS, pyplot
+
+    plt = pyplot()
+    names = [row.name for row in next(iter(tables.values())).rows]
+    figure, axes = plt.subplots(figsize=(1.6 + 1.5 * len(names), 4.2), layout="constrained")
+    width = 0.8 / len(tables)
+    for number, (model, table) in enumerate(tables.items()):
+        pairs = np.array([row.pairs for row in table.rows])
+        half = 196 * np.sqrt(table.accuracies * (1 - table.accuracies) / pairs)
+        at = np.arange(len(names)) + (number - (len(tables) - 1) / 2) * width
+        colour = COLOURS[number % len(COLOURS)]
+        heights = 100 * table.accuracies
+        axes.bar(at, heights, width * 0.92, yerr=half, color=colour, capsize=2, label=model)
+        axes.axhline(100 * table.mean, color=colour, linewidth=1, linestyle="--", zorder=0)
+    lowest = min(100 * table.worst.accuracy for table in tables.values())
+    axes.set_ylim(max(0.0, 10 * np.floor((lowest - 5) / 10)), 100)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_ylabel("10-fold accuracy, % (dashed: mean)")
+    axes.set_title("Drawn faces, people never seen in training")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=min(len(tables), 3), frameon=False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+    return path
 
 
 def report(tables: dict[str, FairnessTable], started: float) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from arcface_fair.report import write_csv, write_json
-from arcface_fair.report.files import as_dict, finite, long_table, rates_by_group
+from arcface_fair.report.files import as_dict, long_table, rates_by_group
 from tests.arcface_fair.report.example import GROUPS, example, some_pairs
 
 
@@ -51,8 +51,6 @@ def test_json_holds_figures_intervals_protocol_words_and_facts(tmp_path):
 
 
 def test_what_is_unknown_or_infinite_is_null():
-    assert finite(float("inf")) is None
-    assert finite(float("nan")) is None
     alone = as_dict(example(models=1, groups=1))
     assert alone["models"]["old & plain"]["figures"]["SER"]["value"] is None
 

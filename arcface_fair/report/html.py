@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Pieces of HTML: texts escaped, metrics with intervals, best and worst marked in words too."""
+"""Pages from templates, and their pieces: texts escaped, metrics with intervals.
+
+Best and worst are marked in words too, not by colour alone.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,22 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from arcface_fair.evaluation.metrics import Metric
 from arcface_fair.evaluation.resampling import Estimate
+
+
+def render(package: str, **parts: Any) -> str:
+    """The template ``page.html.j2`` of ``package``, which may include ``style.css``."""
+    loaders = [PackageLoader(name) for name in (package, "arcface_fair.report")]
+    environment = Environment(
+        loader=ChoiceLoader(loaders), autoescape=True, undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    return environment.get_template("page.html.j2").render(**parts)
 
 
 def number(metric: Metric, value: float, signed: bool = False) -> str:
@@ -63,15 +79,15 @@ def photograph(data: bytes, caption: str) -> str:
     )
 
 
-def facts(known: Mapping[str, str]) -> str:
+def definitions(values: Mapping[str, str]) -> str:
     """A list of names and values."""
-    lines = (f"<dt>{escape(k)}</dt><dd><code>{escape(v)}</code></dd>" for k, v in known.items())
+    lines = (f"<dt>{escape(k)}</dt><dd><code>{escape(v)}</code></dd>" for k, v in values.items())
     return f"<dl>{''.join(lines)}</dl>"
 
 
-def said(words: Sequence[str]) -> str:
+def warnings_box(warnings: Sequence[str]) -> str:
     """Sentences that must be read."""
-    if not words:
+    if not warnings:
         return ""
-    items = "".join(f"<li>{escape(text)}</li>" for text in words)
+    items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
     return f'<div class="words"><ul>{items}</ul></div>'

@@ -4,14 +4,16 @@
 import pytest
 
 from arcface_fair.errors import UserError
-from arcface_fair.report.needs import require
+from arcface_fair.optional import require
 
 
 def test_a_missing_package_is_one_sentence():
     with pytest.raises(
-        UserError, match=r"no_such_package is not installed.*arcface-fair\[report\]"
+        UserError,
+        match=r"no_such_package is not installed, and reports and figures need it; "
+        r"run: pip install \"arcface-fair\[report\]\"",
     ):
-        require("no_such_package.part")
+        require("no_such_package.part", "report")
 
 
 def test_what_is_there_comes_back():

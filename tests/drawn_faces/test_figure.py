@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from arcface_fair.evaluation import group_table
-from arcface_fair.evaluation.figures import draw_groups, pyplot
+from arcface_fair.optional import pyplot
+from drawn_faces.commands.demo import draw_figure
 
 NAMES = ("ArcFace", "INV-REG", "random partitions", "contrast erasing", "rolled masks",
          "ArcFace, nothing planted")  # fmt: skip
@@ -33,6 +34,6 @@ def test_every_model_is_named_inside_the_picture(tmp_path, monkeypatch, count):
         return real(figure, *args, **kwargs)
 
     monkeypatch.setattr(plt.Figure, "savefig", look)
-    path = draw_groups({name: table(0) for name in NAMES[:count]}, tmp_path / "g.png", "Faces")
+    path = draw_figure({name: table(0) for name in NAMES[:count]}, tmp_path / "g.png")
     assert inside == [list(NAMES[:count])]
     assert path.read_bytes()[:4] == b"\x89PNG"

@@ -6,7 +6,14 @@ import pytest
 
 from arcface_fair.evaluation.metrics import METRICS
 from arcface_fair.evaluation.resampling import Estimate
-from arcface_fair.report.cells import cell, facts, number, photograph, said, table
+from arcface_fair.report.html import (
+    cell,
+    definitions,
+    number,
+    photograph,
+    table,
+    warnings_box,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,10 +45,14 @@ def test_a_cell_holds_the_interval_and_the_mark_in_words():
 
 def test_names_are_escaped_everywhere():
     evil = "<script>"
-    for text in (table(evil, [evil], [(evil, [])]), facts({evil: evil}), said([evil])):
+    for text in (
+        table(evil, [evil], [(evil, [])]),
+        definitions({evil: evil}),
+        warnings_box([evil]),
+    ):
         assert evil not in text
         assert "&lt;script&gt;" in text
-    assert said([]) == ""
+    assert warnings_box([]) == ""
 
 
 def test_a_picture_is_part_of_the_page():
