@@ -45,6 +45,11 @@ def build(settings: Settings, session: Session) -> Plugin:
         settings, session, inner_margin=inner, unit=unit, shifted=shifted,
         classifier=classifier, scale=scale, watch=watch,
     )  # fmt: skip
+    return assemble(settings, balance)
+
+
+def assemble(settings: Settings, balance: BalanceStep) -> Plugin:
+    """The plugin's parts around ``balance``, which makes the maps and L_adv of a step."""
 
     def confusion(step: LossStep) -> Tensor:
         assert balance.term is not None
@@ -53,10 +58,10 @@ def build(settings: Settings, session: Session) -> Plugin:
     penalty = Penalty("gabn_confusion", confusion, weight=0.0)
     return Plugin(
         name=NAME,
-        hooks=(BalanceSchedule(settings, balance, penalty, classifier), watch),
+        hooks=(BalanceSchedule(settings, balance, penalty), balance.watch),
         penalties=(penalty,),
         augmentations=(Augmentation("gabn", balance),),
-        state=BalanceState(classifier, scale),
+        state=BalanceState(balance.classifier, balance.scale),
     )
 
 

@@ -21,15 +21,13 @@ class BalanceSchedule(Hook):
         settings: GabnSettings,
         balance: BalanceStep,
         penalty: Penalty,
-        classifier: MapClassifier | None,
     ) -> None:
         self.settings, self.balance, self.penalty = settings, balance, penalty
-        self.classifier = classifier
 
     def before_epoch(self, session: Session) -> None:
         """Sets both."""
-        if self.classifier is not None:
-            self.classifier.set_epoch(session.epoch)
+        if self.balance.classifier is not None:
+            self.balance.classifier.set_epoch(session.epoch)
         self._set_weight(session)
 
     def after_step(self, session: Session) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arcface_fair.errors import UserError
-from studies.chosen import add_intervals, diagnose_all, list_suites, make_missing
+from studies.progress import add_intervals, diagnose_all, list_suites, make_missing
 
 if TYPE_CHECKING:
     from studies.folder import Folder
@@ -110,7 +110,7 @@ def chosen_suites(args: argparse.Namespace) -> dict[str, tuple[Row, ...]]:
 
 def chosen_seeds(args: argparse.Namespace) -> list[int]:
     """The seeds asked for, or the default ones of the split."""
-    from studies.opening import check_seeds
+    from studies.ledger import check_seeds
     from studies.plan import SEEDS
 
     seeds = list(SEEDS[args.split]) if args.seeds is None else args.seeds
@@ -122,7 +122,7 @@ def _benchmark(
     suites: dict[str, tuple[Row, ...]], seeds: list[int], args: argparse.Namespace
 ) -> int:
     from studies.folder import Folder
-    from studies.opening import check_seeds
+    from studies.ledger import check_seeds
     from studies.plan import runs_of
     from studies.results import seeds_present
 
@@ -151,19 +151,19 @@ def _open(folder: Folder, runs: dict[str, dict[int, Run]], args: argparse.Namesp
     """Writes down which test rows are opened, or refuses."""
     from filelock import FileLock
 
-    from studies.opening import merged_openings, open_test, really_opened
+    from studies.ledger import enter_tests, merged_ledgers, without_unfinished
     from studies.results import read_results
 
     with FileLock(folder.path / "benchmark.lock"):
         state = folder.state()
         tested = {r["settings"] for r in folder.records().values() if r["split"] == "test"}
-        known = really_opened(state["opened"], tested, runs)
+        known = without_unfinished(state["opened"], tested, runs)
         if args.json and args.json.is_file():
             written = read_results(args.json)
-            theirs = really_opened(written.opened, written.digests("test"), runs)
-            known = merged_openings(known, theirs)
+            theirs = without_unfinished(written.opened, written.digests("test"), runs)
+            known = merged_ledgers(known, theirs)
         digests = {name: next(iter(each.values())).settings.digest for name, each in runs.items()}
-        folder.write_state({**state, "opened": open_test(known, digests, args.reopen)})
+        folder.write_state({**state, "opened": enter_tests(known, digests, args.reopen)})
 
 
 def _results(folder: Folder, rows: Sequence[str], args: argparse.Namespace) -> Results:

@@ -8,7 +8,7 @@ context or the person where they are pulled apart.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,10 +24,8 @@ from drawn_faces.world import World
 from studies.context_truth import context_region, outside_face
 from studies.diagnostic_pairs import diagnose as judge_pairs
 from studies.diagnostic_pairs import diagnostic_pairs
-from studies.traces import finite
-
-if TYPE_CHECKING:
-    from studies.job import Finished
+from studies.folder import Finished
+from studies.plugin_outputs import finite
 
 _IMAGES = 400  # training images of each side whose logits are looked at
 _PEOPLE = 40  # per group, in the pairs

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The work folder of a benchmark: where everything lies, and what counts as finished.
 
-benchmark.json     format of the files, and the test rows opened so far
+benchmark.json     format of the files, and the test ledger
 runs/KEY.json      a finished run; written whole or not at all, and all that counts
 embeddings/KEY.npz unit embeddings of the unseen people, float16
 kept/KEY/          model.pt, class centres and what plugins wrote, for the diagnosis
@@ -12,14 +12,34 @@ worlds/            drawn people; jobs/ and work/ are of runs under way
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from arcface_fair.errors import UserError
 from arcface_fair.files import atomic_files
+from drawn_faces.world import World
 from studies.plan import FORMAT
 
 Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a diagnosis may look at: everything that a run leaves.
+
+    output: its folder, with model.pt, a checkpoint that holds the class centres alone (enough
+    for ``arcface_fair.run.centres.load_head``), config.json, and what plugins wrote.
+    faces, held_out: folders of the people it was trained and judged on.
+    """
+
+    key: str
+    output: Path
+    faces: Path
+    held_out: Path
+    world: World
+    held_out_world: World
+    record: Record
 
 
 class Folder:

@@ -9,14 +9,12 @@ the diagnosis. Whatever ends it before leaves nothing that counts.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import re
 import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,32 +25,14 @@ from filelock import FileLock
 from arcface_fair.errors import UserError
 from drawn_faces import World
 from studies import protocol
-from studies.folder import Folder, Record, read_json, write_json
+from studies.folder import Finished, Folder, Record, read_json, write_json
 from studies.plan import FORMAT, PROTOCOL, Run
+from studies.plugin_outputs import traces
 from studies.provenance import made
-from studies.traces import traces
 from studies.worlds import drawn, fingerprint, sample
 
 CENTRES = "state_dict_softmax_fc"
 LOSS = re.compile(r"epoch (\d+) loss ([-+.\deinfa]+)")
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What a diagnosis may look at: everything that a run leaves.
-
-    output: its folder, with model.pt, a checkpoint that holds the class centres alone (enough
-    for ``arcface_fair.run.centres.load_head``), config.json, and what plugins wrote.
-    faces, held_out: folders of the people it was trained and judged on.
-    """
-
-    key: str
-    output: Path
-    faces: Path
-    held_out: Path
-    world: World
-    held_out_world: World
-    record: Record
 
 
 def specification(run: Run) -> Record:
@@ -172,10 +152,11 @@ def _keep(output: Path, kept: Path) -> None:
 
 def diagnose(folder: Folder, key: str, again: bool = False) -> bool:
     """Adds the diagnosis to a finished run that has none; whether there was anything to do."""
+    from studies import diagnosis  # imports torch
+
     record = folder.record(key)
-    known = importlib.util.find_spec("studies.diagnosis")
     kept = folder.kept(key)
-    if record is None or known is None or not (kept / "told.json").is_file():
+    if record is None or not (kept / "told.json").is_file():
         return False
     if record["diagnosis"] and not again:
         return False
@@ -185,7 +166,6 @@ def diagnose(folder: Folder, key: str, again: bool = False) -> bool:
         key, kept, drawn(world, folder.worlds), drawn(held_out, folder.worlds), world, held_out,
         record,
     )  # fmt: skip
-    diagnosis = importlib.import_module("studies.diagnosis")
     record["diagnosis"] = diagnosis.diagnose(finished)
     write_json(folder.run_file(key), record)
     return True

@@ -20,9 +20,16 @@ from studies.methods import method_values, settings_by_row, warnings
 from studies.results import Results
 from studies.statistics import Paired
 from studies.suites import TITLES
-from studies.summary import Differences, Line, Table, has_own_rows, summarise
+from studies.summary import (
+    Differences,
+    Line,
+    Table,
+    conclusions,
+    has_own_rows,
+    summarise,
+    table_warnings,
+)
 from studies.text import percent
-from studies.verdicts import remarks, verdicts
 
 # STD and SER stand behind mean, worst group and TPR, in one row, and nowhere else.
 FIGURES = {
@@ -74,7 +81,7 @@ def _titled(results: Results, each: Table) -> tuple[str, Markup]:
 
 
 def _table(results: Results, each: Table) -> str:
-    parts = [warnings_box(remarks(each))]
+    parts = [warnings_box(table_warnings(each))]
     for _, group in groupby(each.lines, key=lambda line: line.baseline):
         lines = list(group)
         if any(line.name != line.ceiling for line in lines):
@@ -148,7 +155,7 @@ def _in_words(lines: list[Line]) -> str:
     items = [
         f"<li><strong>{escape(line.title)}</strong>: {escape('; '.join(texts))}</li>"
         for line in lines
-        if (texts := [*verdicts(line), *([line.note] if line.note else [])])
+        if (texts := [*conclusions(line), *([line.note] if line.note else [])])
     ]
     return f"<ul>{''.join(items)}</ul>" if items else ""
 

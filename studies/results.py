@@ -16,7 +16,7 @@ from typing import Any
 from arcface_fair.errors import UserError
 from arcface_fair.files import atomic_files
 from studies.folder import Folder, Record, read_json
-from studies.opening import merged_openings
+from studies.ledger import merged_ledgers
 from studies.plan import FORMAT, PROTOCOL, SEEDS, Run, resolve
 from studies.provenance import made
 from studies.suites import all_rows, suites
@@ -157,7 +157,7 @@ def merge(new: Results, old: Results) -> Results:
         for keys in row["runs"].values():
             runs |= {key: old.runs[key] for key in keys.values() if key not in runs}
     names = {**old.content["suites"], **content["suites"]}
-    opened = merged_openings(new.opened, old.opened)
+    opened = merged_ledgers(new.opened, old.opened)
     extra = {k: v for k, v in old.content.items() if k not in content}
     return Results(
         {**extra, **content, "rows": rows, "runs": runs, "suites": names, "opened": opened}

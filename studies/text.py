@@ -6,8 +6,7 @@ from __future__ import annotations
 import math
 
 from studies.statistics import Paired
-from studies.summary import Differences, Line, Table
-from studies.verdicts import remarks, verdicts
+from studies.summary import Differences, Line, Table, conclusions, table_warnings
 
 HEADS = (
     "row", "n", "mean", "worst", "TPR@1e-2", "STD n", "SER",
@@ -33,9 +32,9 @@ def table_text(table: Table) -> str:
         heads = ("against its control", "n", "mean", "worst")
         parts.append(aligned([heads, *against]))
     said = [
-        f"- {line.name}: {'; '.join(texts)}" for line in table.lines if (texts := verdicts(line))
+        f"- {line.name}: {'; '.join(texts)}" for line in table.lines if (texts := conclusions(line))
     ]
-    said += [f"- {text}" for text in remarks(table)]
+    said += [f"- {text}" for text in table_warnings(table)]
     return "\n\n".join([*parts, "\n".join(said)] if said else parts)
 
 

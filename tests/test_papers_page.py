@@ -20,7 +20,7 @@ from arcface_fair.hosts.settings import RunSettings, parse_run
 from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
 from gabn_plugin import Settings as GabnSettings
 from invreg_plugin import Settings as InvRegSettings
-from studies.sweeps import SWEEPS
+from studies.suites import SWEEPS
 
 PAGE = Path(__file__).parents[1] / "docs/papers.md"
 COMMANDS = re.findall(r"`(arcface-fair train .*?)`", PAGE.read_text())

@@ -22,13 +22,12 @@ from torch import Tensor
 from arcface_fair import dist
 from arcface_fair.attention.gradient_maps import ObjectiveScale, group_sums, relative_maps
 from arcface_fair.errors import UserError
-from arcface_fair.plugin.context import LossStep
-from arcface_fair.plugin.parts import Augmentation, Penalty, Plugin
+from arcface_fair.plugin.parts import Plugin
 from arcface_fair.plugin.session import Session
+from gabn_plugin import assemble
 from gabn_plugin.adversarial import Confusion
 from gabn_plugin.classifier import MapClassifier
 from gabn_plugin.config import GabnSettings as Settings
-from gabn_plugin.hook import BalanceSchedule, BalanceState
 from gabn_plugin.step import BalanceStep
 from gabn_plugin.watch import AttentionWatch
 
@@ -57,19 +56,7 @@ def build(settings: Settings, session: Session) -> Plugin:
         session.backbone, session.head, classifier, scale,
         share=settings.share, second_order=settings.second_order,
     )  # fmt: skip
-
-    def confusion(step: LossStep) -> Tensor:
-        assert balance.term is not None
-        return balance.term
-
-    penalty = Penalty("gabn_confusion", confusion, weight=0.0)
-    return Plugin(
-        name=NAME,
-        hooks=(BalanceSchedule(settings, balance, penalty, classifier), watch),
-        penalties=(penalty,),
-        augmentations=(Augmentation("gabn", balance),),
-        state=BalanceState(classifier, scale),
-    )
+    return assemble(settings, balance)
 
 
 class MeanMapClassifier(MapClassifier):

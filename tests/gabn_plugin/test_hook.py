@@ -16,9 +16,9 @@ from gabn_plugin.hook import BalanceSchedule, BalanceState
 
 def weights(steps: int, **settings: Any) -> list[float]:
     """The penalty's weight in each step of a run of ``steps``, resumed nowhere."""
-    balance: Any = SimpleNamespace(weight=-1.0, term=None)
+    balance: Any = SimpleNamespace(weight=-1.0, term=None, classifier=None)
     penalty = Penalty("gabn_confusion", lambda step: torch.zeros(()))
-    schedule = BalanceSchedule(GabnSettings(**settings), balance, penalty, None)
+    schedule = BalanceSchedule(GabnSettings(**settings), balance, penalty)
     session: Any = SimpleNamespace(epoch=0, global_step=0, run=SimpleNamespace(total_steps=steps))
     schedule.before_epoch(session)
     found = []

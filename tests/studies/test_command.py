@@ -140,7 +140,7 @@ def test_other_settings_of_an_opened_row_are_refused_unless_reopened(folder, stu
     folder.write_state({"format": 1, "opened": {"cifp": entry}})
     words = ("--rows", "cifp", "--split", "test")
     assert benchmark(folder, *words) == 2
-    assert "the test people of row 'cifp' were opened on 2026-11-21" in capsys.readouterr().err
+    assert "the test identities were evaluated for 'cifp' on 2026-11-21" in capsys.readouterr().err
     assert benchmark(folder, *words, "--reopen") == 0
     assert folder.state()["opened"]["cifp"]["again"][0]["digest"] == digest
 
@@ -154,7 +154,7 @@ def test_opening_in_the_results_file_counts_too(folder, tmp_path, capsys):
     results.write_text(json.dumps(content))
     words = ("--rows", "cifp", "--split", "test", "--json", results)
     assert benchmark(tmp_path / "fresh", *words) == 2
-    assert "'cifp' were opened on 2026-11-20" in capsys.readouterr().err
+    assert "for 'cifp' on 2026-11-20" in capsys.readouterr().err
 
 
 def test_list_names_suites_rows_runs_and_cost(tmp_path, capsys):

@@ -2,15 +2,13 @@
 """Job: one run leaves its figures, its embeddings and what a diagnosis needs, and nothing else."""
 
 import json
-import sys
-import types
 
 import numpy as np
 import pytest
 
 from arcface_fair.run.centres import load_head
 from drawn_faces import World
-from studies import job, protocol
+from studies import diagnosis, job, protocol
 from studies.folder import Folder, read_json, write_json
 from studies.job import diagnose, last_loss, main, specification
 from tests.benchmark_stubs import run_of
@@ -39,7 +37,7 @@ def done(tmp_path_factory):
     spec = told()
     write_json(folder.job_file(spec["key"]), spec)
     patched = pytest.MonkeyPatch()
-    patched.setattr(job.importlib.util, "find_spec", lambda name: None)  # its own tests are below
+    patched.setattr(job, "diagnose", lambda folder, key: False)  # its own tests are below
     assert main([str(folder.path), spec["key"]]) == 0
     patched.undo()
     return folder, spec["key"]
@@ -91,10 +89,9 @@ def test_finished_run_is_left_alone_but_for_the_diagnosis_that_it_lacks(done):
 def test_diagnosis_is_added_once_and_again_on_request(done, monkeypatch):
     folder, key = done
     seen = []
-    module = types.ModuleType("studies.diagnosis")
-    module.diagnose = lambda finished: seen.append(finished) or {"times": len(seen)}  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(job.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(
+        diagnosis, "diagnose", lambda finished: seen.append(finished) or {"times": len(seen)}
+    )
     record = folder.record(key)
     write_json(folder.run_file(key), {**record, "diagnosis": {}})
     assert diagnose(folder, key)

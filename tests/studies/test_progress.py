@@ -3,8 +3,8 @@
 
 import pytest
 
-from studies.cost import PLAIN_S, STARTING_S, expected_s, measured_s, total_s
 from studies.plan import resolve
+from studies.progress import PLAIN_S, STARTING_S, expected_s, measured_s, total_s
 from studies.suites import all_rows
 from tests.benchmark_stubs import PLAIN, record, run_of
 

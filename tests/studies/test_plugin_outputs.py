@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from studies.traces import traces
+from studies.plugin_outputs import traces
 
 
 def test_folder_without_plugins_leaves_nothing(tmp_path):

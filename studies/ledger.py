@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Keeps choosing apart from judging: test people are met once per row, by settings chosen before.
+"""The test ledger: test identities are evaluated once per run config, by settings chosen before.
 
-Settings are chosen on the validation people. The first test run of a row writes its settings down;
-other settings are refused from then on, or let in and shown as such.
+Settings are chosen on the validation identities. The first test run of a config writes its
+settings down; other settings are refused from then on, or let in and shown as such.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from studies.folder import Record
 from studies.plan import SEEDS
 
 
-def open_test(
+def enter_tests(
     opened: Mapping[str, Record], digests: Mapping[str, str], reopen: bool = False
 ) -> dict[str, Record]:
     """``opened`` with the rows whose test runs are about to start. digests: settings by row.
@@ -32,16 +32,16 @@ def open_test(
         elif before["digest"] != digest:
             if not reopen:
                 raise UserError(
-                    f"the test people of row {name!r} were opened on {before['date'][:10]} with "
-                    "other settings; choose settings on --split validation, or open them again "
-                    "with --reopen, which the results will show"
+                    f"the test identities were evaluated for {name!r} on {before['date'][:10]} "
+                    "with other settings; choose settings on --split validation, or evaluate "
+                    "again with --reopen, which the results will show"
                 )
             again = [*before["again"], {"digest": before["digest"], "date": now}]
             result[name] = {**before, "digest": digest, "again": again}
     return result
 
 
-def really_opened(
+def without_unfinished(
     opened: Mapping[str, Record], tested: Collection[str], asked: Collection[str]
 ) -> dict[str, Record]:
     """``opened`` without those of the rows ``asked`` for whose runs never came to an end.
@@ -79,7 +79,7 @@ def check_seeds(
             )
 
 
-def merged_openings(*known: Mapping[str, Record]) -> dict[str, Record]:
+def merged_ledgers(*known: Mapping[str, Record]) -> dict[str, Record]:
     """Openings of several places; of two entries of a row the one opened again more often."""
     result: dict[str, Any] = {}
     for openings in known:

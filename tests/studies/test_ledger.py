@@ -4,38 +4,40 @@
 import pytest
 
 from arcface_fair.errors import UserError
-from studies.opening import (
+from studies.ledger import (
     check_seeds,
-    merged_openings,
-    open_test,
-    really_opened,
+    enter_tests,
+    merged_ledgers,
+    without_unfinished,
 )
 
 
 def test_first_opening_writes_the_settings_down():
-    found = open_test({}, {"contrast": "aa"})
+    found = enter_tests({}, {"contrast": "aa"})
     assert found["contrast"]["digest"] == "aa"
     assert found["contrast"]["again"] == []
 
 
 def test_same_settings_may_go_on():
-    opened = open_test({}, {"contrast": "aa"})
-    assert open_test(opened, {"contrast": "aa", "arcface": "bb"})["contrast"] == opened["contrast"]
+    opened = enter_tests({}, {"contrast": "aa"})
+    assert (
+        enter_tests(opened, {"contrast": "aa", "arcface": "bb"})["contrast"] == opened["contrast"]
+    )
 
 
 def test_other_settings_are_refused_in_one_sentence():
     opened = {"contrast": {"digest": "aa", "date": "2026-11-22T01:00:00", "again": []}}
     with pytest.raises(
         UserError,
-        match=r"test people of row 'contrast' were opened on 2026-11-22 with other settings; "
-        r"choose settings on --split validation, or open them again with --reopen",
+        match=r"test identities were evaluated for 'contrast' on 2026-11-22 with other settings; "
+        r"choose settings on --split validation, or evaluate again with --reopen",
     ):
-        open_test(opened, {"contrast": "bb"})
+        enter_tests(opened, {"contrast": "bb"})
 
 
 def test_opening_again_is_kept():
     opened = {"contrast": {"digest": "aa", "date": "2026-11-22", "again": []}}
-    found = open_test(opened, {"contrast": "bb"}, reopen=True)["contrast"]
+    found = enter_tests(opened, {"contrast": "bb"}, reopen=True)["contrast"]
     assert found["digest"] == "bb"
     assert [entry["digest"] for entry in found["again"]] == ["aa"]
     assert opened["contrast"]["again"] == []
@@ -46,24 +48,24 @@ def test_row_whose_test_runs_all_failed_is_not_opened():
         "a": {"digest": "aa", "date": "d", "again": []},
         "b": {"digest": "bb", "date": "d", "again": []},
     }
-    assert list(really_opened(opened, {"aa"}, {"a", "b"})) == ["a"]
+    assert list(without_unfinished(opened, {"aa"}, {"a", "b"})) == ["a"]
 
 
 def test_row_that_another_command_may_be_testing_stays_opened():
     opened = {"b": {"digest": "bb", "date": "d", "again": []}}
-    assert really_opened(opened, set(), {"a"}) == opened
+    assert without_unfinished(opened, set(), {"a"}) == opened
 
 
 def test_reopened_row_stays_reopened_whatever_was_removed():
     opened = {"a": {"digest": "cc", "date": "d", "again": [{"digest": "aa", "date": "d"}]}}
-    assert really_opened(opened, set(), {"a"}) == opened
+    assert without_unfinished(opened, set(), {"a"}) == opened
 
 
 def test_merging_keeps_the_entry_opened_more_often():
     once = {"a": {"digest": "x", "date": "d", "again": []}}
     twice = {"a": {"digest": "y", "date": "d", "again": [{}]}, "b": once["a"]}
-    assert merged_openings(once, twice) == twice
-    assert merged_openings(twice, once) == twice
+    assert merged_ledgers(once, twice) == twice
+    assert merged_ledgers(twice, once) == twice
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ from arcface_fair.config import load_config
 from arcface_fair.hosts.settings import parse_run
 from arcface_fair.plugin.loading import load_plugin_modules, parse_plugin_settings
 from studies.rows import CONTROL
-from studies.suites import all_rows, suites
-from studies.sweeps import SWEEPS
+from studies.suites import SWEEPS, all_rows, suites
 
 ROWS = {row.name: row for rows in SWEEPS.values() for row in rows}
 
