@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcface_fair.errors import UserError
-from arcface_fair.evaluation.differentials import skewed_error_ratio
+from arcface_fair.evaluation.metrics import accuracy_summary
 from arcface_fair.evaluation.text import text_table
 from arcface_fair.evaluation.verification import (
     Floats,
@@ -63,10 +63,14 @@ class FairnessTable:
         """Accuracy per group, [G]."""
         return np.array([row.accuracy for row in self.rows])
 
+    @cached_property
+    def _summary(self) -> dict[str, float]:
+        return {key: float(value) for key, value in accuracy_summary(self.accuracies).items()}
+
     @property
     def mean(self) -> float:
         """Unweighted mean of the groups' accuracies."""
-        return float(self.accuracies.mean())
+        return self._summary["mean accuracy"]
 
     @property
     def mean_tpr(self) -> float:
@@ -81,17 +85,17 @@ class FairnessTable:
     @property
     def std_ddof0(self) -> float:
         """Population standard deviation of the accuracies; NaN for a single group."""
-        return float(self.accuracies.std()) if len(self.rows) > 1 else math.nan
+        return self._summary["STD n"]
 
     @property
     def std_ddof1(self) -> float:
         """Sample standard deviation of the accuracies; NaN for a single group."""
-        return float(self.accuracies.std(ddof=1)) if len(self.rows) > 1 else math.nan
+        return self._summary["STD n-1"]
 
     @property
     def ser(self) -> float:
         """Largest over smallest error; infinite if some groups have none, NaN for one group."""
-        return float(skewed_error_ratio(self.accuracies)) if len(self.rows) > 1 else math.nan
+        return self._summary["SER"]
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON; what is undefined or infinite becomes None."""

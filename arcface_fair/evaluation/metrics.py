@@ -139,7 +139,24 @@ def measure(
                 group.distances, group.same, weights[name], fpr
             )
     found |= _at_one_threshold(groups, protocol, weights)
-    return found | _of_accuracy(found, list(groups)) | _of_rates(found, list(groups), protocol)
+    accuracies = np.stack([found[f"accuracy/{name}"] for name in groups], axis=-1)
+    return found | accuracy_summary(accuracies) | _of_rates(found, list(groups), protocol)
+
+
+def accuracy_summary(accuracies: Floats) -> dict[str, Floats]:
+    """Mean, worst and spread over groups, [...] each, of accuracies [..., G] in 0..1.
+
+    Spreads of a single group are NaN.
+    """
+    several = accuracies.shape[-1] > 1
+    nothing = np.full(accuracies.shape[:-1], np.nan)
+    return {
+        "mean accuracy": accuracies.mean(-1),
+        "worst accuracy": accuracies.min(-1),
+        "STD n": accuracies.std(-1) if several else nothing,
+        "STD n-1": accuracies.std(-1, ddof=1) if several else nothing,
+        "SER": differentials.skewed_error_ratio(accuracies) if several else nothing,
+    }
 
 
 def explain_too_few(impostors: int, rate: float) -> str:
@@ -166,20 +183,6 @@ def _at_one_threshold(
         accepted = weighted_share(group.distances[group.same], weight[:, group.same], limits)
         found[f"fnmr/{name}"] = 1 - accepted
     return found
-
-
-def _of_accuracy(found: Mapping[str, Floats], names: list[str]) -> dict[str, Floats]:
-    accuracies = np.stack([found[f"accuracy/{name}"] for name in names], axis=-1)
-    several = len(names) > 1
-    nothing = np.full(len(accuracies), np.nan)
-    ser = differentials.skewed_error_ratio(accuracies)
-    return {
-        "mean accuracy": accuracies.mean(-1),
-        "worst accuracy": accuracies.min(-1),
-        "STD n": accuracies.std(-1) if several else nothing,
-        "STD n-1": accuracies.std(-1, ddof=1) if several else nothing,
-        "SER": ser if several else nothing,
-    }
 
 
 def _of_rates(

@@ -12,7 +12,13 @@ from typing import Any, Literal
 from arcface_fair.config import merged
 from arcface_fair.errors import UserError
 from arcface_fair.plugin.loading import announced_plugins, load_plugin_modules
-from arcface_fair.plugin.settings import check_choice, check_range, parse_block, parse_text
+from arcface_fair.plugin.settings import (
+    check_choice,
+    check_range,
+    literal,
+    parse_block,
+    parse_text,
+)
 
 # Keys of upstream's trainer that have no meaning here; named in the log when a config sets them.
 IGNORED_KEYS = (
@@ -161,8 +167,8 @@ def parse_run(config: Mapping[str, Any], plugin_blocks: set[str]) -> tuple[RunSe
 def with_set_lines(config: Mapping[str, Any], lines: Sequence[str]) -> dict[str, Any]:
     """``config`` with the command line's ``--set KEY=VALUE`` over it; the last of a key counts.
 
-    KEY is a field of `RunSettings`, or NAME.FIELD for the block of a plugin that the run lists,
-    with these lines if not before. Types are those of the dataclass that owns the field; ranges
+    KEY is a field of `RunSettings`, margin.ARGUMENT, or NAME.FIELD for the block of a plugin that
+    the run lists, with these lines if not before. Types are those of the dataclass that owns the field; ranges
     are checked where the config is parsed. The lines themselves are kept under ``set``, which
     ``config.json`` records. Raises UserError for a line without "=", an unknown key, a block
     whose plugin is not listed and a value of another type.
@@ -180,6 +186,9 @@ def with_set_lines(config: Mapping[str, Any], lines: Sequence[str]) -> dict[str,
         if key in known:
             continue
         name, _, field = key.partition(".")
+        if name == "margin" and field:  # what a margin takes is checked where it is built
+            result["margin"] = {**(result.get("margin") or {}), field: literal(text)}
+            continue
         if name not in blocks or field not in {f.name for f in fields(blocks[name])}:
             raise UserError(_no_such_key(f"{key}={text}", listed, blocks))
         value = parse_text(blocks[name], field, text, f"--set {key}")

@@ -120,18 +120,18 @@ def parse_text(settings_class: type, key: str, text: str, dotted: str) -> Any:
 def _read_text(text: str, accepted: set[type]) -> Any:
     if accepted and accepted <= {str, type(None)}:
         return None if text == "None" and type(None) in accepted else text
-    value = _literal(text)
+    value = literal(text)
     if not accepted & {tuple, list} or isinstance(value, tuple | list):
         return value
     if isinstance(value, str) and ("," in value or not value):
-        return tuple(_literal(item.strip()) for item in value.split(",") if item.strip())
+        return tuple(literal(item.strip()) for item in value.split(",") if item.strip())
     if str in accepted:
         return text
     alone = accepted <= {tuple, list, type(None)} and not isinstance(value, tuple(accepted))
     return (value,) if alone else value
 
 
-def _literal(text: str) -> Any:
+def literal(text: str) -> Any:
     """``text`` as a Python literal where it is one; else the text itself."""
     try:
         return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))

@@ -107,6 +107,14 @@ def test_a_wrong_line_ends_in_one_sentence(line, message):
     assert str(caught.value) == message
 
 
+def test_arguments_of_a_margin_are_set_one_by_one():
+    lines = ["margin.name=cosface", "margin.m=0.3"]
+    assert with_set_lines(CONFIG, lines)["margin"] == {"name": "cosface", "m": 0.3}
+    config = {**CONFIG, "margin": {"name": "cosface", "m": 0.4}}
+    assert with_set_lines(config, ["margin.m=0.2"])["margin"] == {"name": "cosface", "m": 0.2}
+    assert config["margin"]["m"] == 0.4
+
+
 def test_a_block_without_any_plugin_says_none():
     with pytest.raises(
         UserError, match=r"config\.plugins \(none\) .* --set plugins=gabn_plugin or"
