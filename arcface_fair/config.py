@@ -92,15 +92,15 @@ def merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = runpy.run_path(str(path))
+        variables = runpy.run_path(str(path))
     except Exception as error:  # whatever a user's file raises is reported as that file's fault
         kind = type(error).__name__
         raise UserError(
             f"config {path} stops with {kind}: {error}; correct the file and start again"
         ) from error
-    if not isinstance(found.get("config"), Mapping):
+    if not isinstance(variables.get("config"), Mapping):
         raise UserError(
             f"config {path} defines no EasyDict named 'config'; "
             "begin it with `from easydict import EasyDict` and `config = EasyDict()`"
         )
-    return dict(found["config"])
+    return dict(variables["config"])

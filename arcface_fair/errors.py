@@ -25,4 +25,7 @@ def print_sentence(error: UserError) -> None:
     if "TORCHELASTIC_ERROR_FILE" in os.environ:
         from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
-        get_error_handler().record_exception(error)
+        try:
+            raise UserError(str(error)) from None  # the box shows the traceback of what is raised
+        except UserError as short:
+            get_error_handler().record_exception(short)

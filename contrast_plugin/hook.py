@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""When the map is drawn, what it does to the images of every later step, and what is told.
+"""When the map is estimated, what it does to the images of every later step, what is logged.
 
 B rows on this rank, H W height and width. Every rank draws for the whole batch and keeps its rows,
 so that all draws differ between ranks and repeat in a resumed run.

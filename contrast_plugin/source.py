@@ -77,13 +77,13 @@ def _column(settings: ContrastSettings, session: Session) -> tuple[Attribute, st
 
 def check_publisher(session: Session, epoch: int, own_name: str) -> None:
     """Refuses, before the first step, a run in which nobody will have published a partition."""
-    told = session.shared.get(STAGES)
-    if told is None:
+    announced = session.shared.get(STAGES)
+    if announced is None:
         raise UserError(
             "contrast.partition is 'session' but no plugin of this run makes partitions; put "
             "one that does before contrast_plugin in config.plugins, or name 'table' or a file"
         )
-    name, epochs = told
+    name, epochs = announced
     if not epochs or min(epochs) > epoch:
         first = min(epochs, default=None)
         raise UserError(

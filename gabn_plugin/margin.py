@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from arcface_fair.errors import UserError
 from arcface_fair.head import CIFP
-from arcface_fair.head.kernels import check_kernel
+from arcface_fair.head.dispatch import check_kernel
 
 _SMALLEST_SINE = 1e-3
 

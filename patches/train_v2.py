@@ -94,7 +94,7 @@ def batch_names(tree: ast.Module) -> list[str]:
 
 
 class CheckpointsThatRecut(Patch):
-    """Checkpoints written whole, and dealt anew when the number of processes has changed."""
+    """Checkpoints written whole, and resharded when the number of processes has changed."""
 
     NAME = "resume"
     FILE = "train_v2.py"

@@ -94,8 +94,8 @@ class _BatchNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         x, weight, mean, inverse = ctx.saved_tensors
-        found = _BatchNormGradient.apply(x, weight, grad, mean, inverse, ctx.eps)
-        return (*found, None)
+        gradients = _BatchNormGradient.apply(x, weight, grad, mean, inverse, ctx.eps)
+        return (*gradients, None)
 
 
 class _BatchNormGradient(torch.autograd.Function):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Builds a backbone from the name that a config gives it.
 
-A shelf of builders by name; an unknown name lists what is on the shelf.
+A registry of builders by name; an unknown name lists the registered ones.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Registry(Generic[Builder]):
         self._builders: dict[str, Builder] = {}
 
     def register(self, name: str) -> Callable[[Builder], Builder]:
-        """Puts the decorated builder on the shelf. Raises ValueError if the name is taken."""
+        """Registers the decorated builder. Raises ValueError if the name is taken."""
 
         def put(builder: Builder) -> Builder:
             if self._builders.setdefault(name, builder) is not builder:

@@ -97,9 +97,9 @@ def _read_images(paths: list[Path]) -> NDArray[np.uint8]:
         # Through memory, because cv2.imread does not open every path on every system.
         image = cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), cv2.IMREAD_COLOR)
         if image is None or image.shape[:2] != (SIDE, SIDE):
-            found = "cannot be decoded" if image is None else f"has {image.shape[1::-1]} pixels"
+            problem = "cannot be decoded" if image is None else f"has {image.shape[1::-1]} pixels"
             raise UserError(
-                f"{path} {found}; expected an aligned face of {SIDE} x {SIDE} "
+                f"{path} {problem}; expected an aligned face of {SIDE} x {SIDE} "
                 "(insightface.utils.face_align.norm_crop makes them)"
             )
         images.append(image[:, :, ::-1])

@@ -30,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
         fine, sentence = _doctor.install(args.folder)
         (lines if fine else problems).append(sentence)
     if args.config:
-        found, wrong = _doctor.data(config)
-        lines += found
+        lines_of_data, wrong = _doctor.data(config)
+        lines += lines_of_data
         problems += wrong
     classes = args.classes or config.get("num_classes")
     if classes:

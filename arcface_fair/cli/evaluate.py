@@ -62,16 +62,16 @@ def figures_of_runs(models: list[str]) -> tuple[tuple[str, bytes], ...]:
     """Pictures of attention and partitions, and the plugins' own, in a model's run folder."""
     from arcface_fair.plugin.figures import read_figures
 
-    found = []
+    pictures = []
     for model in models:
         folder = Path(model) if Path(model).is_dir() else Path(model).parent
         for name, what in PICTURES.items():
             for picture in sorted((folder / name).glob("*.png")):
-                found.append((f"{folder.name}, {what}: {picture.stem}", picture.read_bytes()))
+                pictures.append((f"{folder.name}, {what}: {picture.stem}", picture.read_bytes()))
         for figure in read_figures(folder):
             title = f"{folder.name}, {figure.caption}"
-            found.append((title, (folder / figure.path).read_bytes()))
-    return tuple(found)
+            pictures.append((title, (folder / figure.path).read_bytes()))
+    return tuple(pictures)
 
 
 WHOLE = ("mean accuracy", "worst accuracy", "STD n", "STD n-1", "SER")
@@ -112,17 +112,17 @@ def at_one_threshold(report: Report) -> str:
     return text_table(heads, lines) + "\n"
 
 
-def all_pairs_text(name: str, found: AllPairs) -> str:
+def all_pairs_text(name: str, pairs: AllPairs) -> str:
     """TPR at each FPR by scope, with counts; notes below."""
-    rates = found.scopes[0].rates
+    rates = pairs.scopes[0].rates
     heads = [f"{name}: all pairs", "images", "people", "impostors"]
     heads += [f"TPR, % at {rate.fpr:g}" for rate in rates]
     lines = [
         [scope.name, scope.images, scope.people, scope.impostor,
          *(_shown(tpr_metric(rate.fpr), rate.tpr) for rate in scope.rates)]
-        for scope in found.scopes
+        for scope in pairs.scopes
     ]  # fmt: skip
-    said = [f"- {sentence}" for sentence in pair_notes(found)]
+    said = [f"- {sentence}" for sentence in pair_notes(pairs)]
     return "\n".join([text_table(heads, lines), *said]) + "\n"
 
 
@@ -173,7 +173,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--csv", type=Path, metavar="OUT", help="one figure per line")
     out.add_argument("--title", default="Fairness report", help="of the page")
     model = parser.add_argument_group("the model")
-    model.add_argument("--network", help="network of a bare .pt file, if it cannot be told")
+    model.add_argument("--network", help="network of a bare .pt file whose weights fit several")
     model.add_argument("--embedding-size", type=int, help="features per face of a bare .pt file")
     model.add_argument("--batch-size", type=int, default=64, help="images at a time")
     model.add_argument("--device", default="auto", help="auto (default) | cpu | cuda | cuda:1")

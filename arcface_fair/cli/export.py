@@ -20,9 +20,11 @@ HELP = "write a trained backbone as one ONNX file that InsightFace loads"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A run's folder is enough; a bare .pt may need its network and its input scale told."""
+    """A run's folder is enough; a bare .pt may need its network and its input scale named."""
     parser.add_argument("model", help="a run's folder, or a .pt file with a backbone's weights")
-    parser.add_argument("--network", help="name of the network, if it cannot be told: r50, ...")
+    parser.add_argument(
+        "--network", help="name of the network, where the weights fit several: r50, ..."
+    )
     parser.add_argument("--embedding-size", type=int, help="features per face")
     parser.add_argument(
         "--train-std",

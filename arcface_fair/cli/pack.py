@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--exclude", type=Path, nargs="+", default=[], help="lists of names to leave out"
     )
     parser.add_argument(
-        "--skip-bad", action="store_true", help="leave out images of no use and list them"
+        "--skip-bad", action="store_true", help="leave out corrupt images and list them"
     )
     parser.add_argument("--workers", type=int, default=2, help="threads (default 2)")
     parser.add_argument("--force", action="store_true", help="replace files that exist")

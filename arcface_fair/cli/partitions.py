@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     """Prints what the partitions follow and writes the figures and their numbers."""
     if args.images < 1:
         raise UserError(f"--images is {args.images}; it must be at least 1, 300 is usual")
-    found = open_run(
+    partitioned = open_run(
         args.run_folder,
         rec=args.rec,
         groups=args.groups,
@@ -56,30 +56,30 @@ def run(args: argparse.Namespace) -> None:
         group=args.by,
     )
     folder = args.run_folder / "partitions"
-    written = compositions(found, folder)
+    written = compositions(partitioned, folder)
     if not args.no_faces:
-        written += faces(found, folder, args.seed)
+        written += faces(partitioned, folder, args.seed)
     if not (args.no_plane and args.no_cam):
-        positions = spread_positions(found, args.images, args.seed)
-        written += networks(found, folder, positions, args)
+        positions = spread_positions(partitioned, args.images, args.seed)
+        written += networks(partitioned, folder, positions, args)
     for path in written:
         print(f"wrote {path}")
 
 
-def compositions(found: PartitionedRun, folder: Path) -> list[Path]:
+def compositions(partitioned: PartitionedRun, folder: Path) -> list[Path]:
     """Figures 7 and 1a of the paper, what follows what, and the numbers; prints the latter."""
-    summary = summarise(found)
+    summary = summarise(partitioned)
     for number, stage in summary["stages"].items():
         print(stage_in_words(number, stage))
-    if not found.grouped:
+    if not partitioned.grouped:
         print("No groups are known: pictures are grouped by the newest partition itself.")
     path = folder / "composition.json"
     with atomic_files(path) as (file,):
         file.write(json.dumps(summary, indent=1).encode() + b"\n")
     drawn = (
-        draw_composition(found, folder / "composition.png"),
-        draw_follows(found, folder / "follows.png"),
-        draw_shares(found, folder / "shares.png"),
+        draw_composition(partitioned, folder / "composition.png"),
+        draw_follows(partitioned, folder / "follows.png"),
+        draw_shares(partitioned, folder / "shares.png"),
     )
     return [path, *(figure for figure in drawn if figure is not None)]
 
@@ -104,78 +104,82 @@ def stage_in_words(number: str, stage: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def faces(found: PartitionedRun, folder: Path, seed: int) -> list[Path]:
+def faces(partitioned: PartitionedRun, folder: Path, seed: int) -> list[Path]:
     """People of every subset, one picture per stage."""
     return [
-        draw_faces(found, stage, folder / f"faces_stage_{stage.number}.png", seed=seed)
-        for stage in found.stages
+        draw_faces(partitioned, stage, folder / f"faces_stage_{stage.number}.png", seed=seed)
+        for stage in partitioned.stages
     ]
 
 
-def spread_positions(found: PartitionedRun, most: int, seed: int) -> np.ndarray:
+def spread_positions(partitioned: PartitionedRun, most: int, seed: int) -> np.ndarray:
     """Positions of up to ``most`` random images per group, rising."""
     generator = np.random.default_rng(seed)
     chosen = [
-        generator.permutation(found.images_of(code))[:most]
-        for code in range(len(found.group.names))
+        generator.permutation(partitioned.images_of(code))[:most]
+        for code in range(len(partitioned.group.names))
     ]
     positions = np.sort(np.concatenate(chosen))
     if not len(positions):
         raise UserError(
-            f"no image belongs to a group of {found.group_name!r}; give a table that fits the "
-            "record with --groups"
+            f"no image belongs to a group of {partitioned.group_name!r}; give a table that fits "
+            "the record with --groups"
         )
     return positions
 
 
 def networks(
-    found: PartitionedRun, folder: Path, positions: np.ndarray, args: argparse.Namespace
+    partitioned: PartitionedRun, folder: Path, positions: np.ndarray, args: argparse.Namespace
 ) -> list[Path]:
     """What needs the network: the plane of features and the Grad-CAM averages."""
     device = choose_device(args.device)
-    images = np.stack([found.dataset.read(int(position)) for position in positions])
-    kept = list(moments(found.folder, int(found.config.get("num_epoch", 1))))
+    images = np.stack([partitioned.dataset.read(int(position)) for position in positions])
+    kept = list(moments(partitioned.folder, int(partitioned.config.get("num_epoch", 1))))
     written = []
     if not args.no_plane:
-        written += plane(found, folder, positions, images, kept[-1], device, args.seed)
+        written += plane(partitioned, folder, positions, images, kept[-1], device, args.seed)
     if not args.no_cam:
-        written += attention(found, folder, positions, images, kept, device)
+        written += attention(partitioned, folder, positions, images, kept, device)
     return written
 
 
 def plane(
-    found: PartitionedRun, folder: Path, positions: np.ndarray, images: np.ndarray, last: Any,
+    partitioned: PartitionedRun, folder: Path, positions: np.ndarray, images: np.ndarray, last: Any,
     device: str, seed: int,
 ) -> list[Path]:  # fmt: skip
     """Features by group and by subset (figure 8)."""
-    backbone = backbone_of(found.folder, last).to(device)
+    backbone = backbone_of(partitioned.folder, last).to(device)
     with tqdm(total=len(images), desc="features", unit="img", leave=False) as bar:
         features = embed_bin(backbone, images, device, flip=False, on_images=bar.update)
     features /= np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     places, method = to_plane(features, seed)
     if method != "UMAP":
         print('Features are laid out by PCA; for UMAP: pip install "arcface-fair[umap]"')
-    identities = found.dataset.identities[positions]
+    identities = partitioned.dataset.identities[positions]
     arrays = folder / "plane.npz"
     with atomic_files(arrays) as (file,):
         np.savez(file, places=places, identities=identities, positions=positions, method=method)
-    return [arrays, draw_plane(found, places, identities, method, folder / "plane.png")]
+    return [arrays, draw_plane(partitioned, places, identities, method, folder / "plane.png")]
 
 
 def attention(
-    found: PartitionedRun, folder: Path, positions: np.ndarray, images: np.ndarray, kept: list[Any],
+    partitioned: PartitionedRun,
+    folder: Path,
+    positions: np.ndarray,
+    images: np.ndarray,
+    kept: list[Any],
     device: str,
-) -> list[Path]:  # fmt: skip
+) -> list[Path]:
     """Grad-CAM averages per group and kept epoch (figures 1c and 9)."""
-    identities = found.dataset.identities[positions]
-    codes, groups = np.unique(found.group.codes[identities], return_inverse=True)
-    names = [found.group.names[code] for code in codes]
-    if not found.grouped:
-        names = [f"{found.group_name} {name}" for name in names]
-    world_size = int(found.config.get("world_size", 1))
+    identities = partitioned.dataset.identities[positions]
+    codes, groups = np.unique(partitioned.group.codes[identities], return_inverse=True)
+    names = [partitioned.group.names[code] for code in codes]
+    if not partitioned.grouped:
+        names = [f"{partitioned.group_name} {name}" for name in names]
+    world_size = int(partitioned.config.get("world_size", 1))
     with tqdm(total=len(images) * len(kept), desc="Grad-CAM", unit="img", leave=False) as bar:
         maps = group_maps(
-            found.folder, kept, world_size, images, identities, groups, names,
+            partitioned.folder, kept, world_size, images, identities, groups, names,
             device=device, on_images=bar.update,
         )  # fmt: skip
     if len(kept) == 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Measures how well people are told apart, group by group. NumPy only, except `embed`.
+"""Measures how well identities are distinguished, group by group. NumPy only, except `embed`.
 
 Scores that are given need nothing else: `Comparisons` holds them, `measure` gives the figures,
 `resample` the intervals, `all_pairs` judges embeddings. Pages and files are in `report`.

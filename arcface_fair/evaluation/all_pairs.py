@@ -66,7 +66,7 @@ def all_pairs(
     embeddings: [N, D], any norm. identities: int [N]. groups: a word per image, empty where
     unknown (such images count in "all" alone); `intersections` joins several attributes.
     device: None for NumPy, else a torch device. resamples: draws of people behind each interval
-    of ``level``, 0 for none. on_pairs hears how many pairs were compared, after every tile.
+    of ``level``, 0 for none. on_pairs is called after every tile with the number of pairs compared.
     Raises UserError for embeddings that are not finite, or sizes that differ.
     """
     rows = np.asarray(embeddings)
@@ -121,15 +121,15 @@ class _Setup:
 
     def exact(self, rows: Ints, columns: Ints) -> Floats:
         """Cosines [n] in float64."""
-        found = np.empty(len(rows))
+        cosines = np.empty(len(rows))
         for start in range(0, len(rows), 4096):
             part = slice(start, start + 4096)
             a, b = (
                 self.raw[self.order[side[part]]].astype(np.float64) / self.norms[side[part], None]
                 for side in (rows, columns)
             )
-            found[part] = np.einsum("ij,ij->i", a, b)
-        return found
+            cosines[part] = np.einsum("ij,ij->i", a, b)
+        return cosines
 
 
 def _stream(

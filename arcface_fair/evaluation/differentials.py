@@ -31,8 +31,8 @@ def max_min_ratio(rates: ArrayLike) -> Floats:
 
     NaN where all rates are 0, infinite where only some are.
     """
-    found = np.asarray(rates, np.float64)
-    return _ratio(found.max(-1), found.min(-1))
+    values = np.asarray(rates, np.float64)
+    return _ratio(values.max(-1), values.min(-1))
 
 
 def max_geomean_ratio(rates: ArrayLike) -> Floats:
@@ -41,9 +41,9 @@ def max_geomean_ratio(rates: ArrayLike) -> Floats:
     The summary that NIST put forward in its draft FRVT part 8 (2022), as reported in the press;
     the draft itself could not be read. NaN where all rates are 0, infinite where only some are.
     """
-    found = np.asarray(rates, np.float64)
+    values = np.asarray(rates, np.float64)
     with np.errstate(divide="ignore"):
-        return _ratio(found.max(-1), np.exp(np.log(found).mean(-1)))
+        return _ratio(values.max(-1), np.exp(np.log(values).mean(-1)))
 
 
 def fairness_discrepancy_rate(fmr: ArrayLike, fnmr: ArrayLike, alpha: float = 0.5) -> Floats:
@@ -63,12 +63,12 @@ def gini(rates: ArrayLike) -> Floats:
 
     The sample-corrected Gini coefficient that GARBE is made of. NaN for a single group.
     """
-    found = np.asarray(rates, np.float64)
-    count = found.shape[-1]
+    values = np.asarray(rates, np.float64)
+    count = values.shape[-1]
     if count < 2:
-        return np.full(found.shape[:-1], np.nan)
-    total = np.abs(found[..., :, None] - found[..., None, :]).sum((-1, -2))
-    scale = 2 * count * (count - 1) * found.mean(-1)
+        return np.full(values.shape[:-1], np.nan)
+    total = np.abs(values[..., :, None] - values[..., None, :]).sum((-1, -2))
+    scale = 2 * count * (count - 1) * values.mean(-1)
     return np.divide(total, scale, out=np.zeros_like(total), where=scale != 0)
 
 

@@ -24,7 +24,7 @@ class TorchProduct:
             scores = self._unit[rows] @ self._unit[columns].T
         finally:
             torch.set_float32_matmul_precision(precision)
-        found = (scores >= bound).nonzero()
-        values = scores[found[:, 0], found[:, 1]].cpu().numpy()
-        places = found.cpu().numpy().astype(np.int64)
+        hits = (scores >= bound).nonzero()
+        values = scores[hits[:, 0], hits[:, 1]].cpu().numpy()
+        places = hits.cpu().numpy().astype(np.int64)
         return places[:, 0] + rows.start, places[:, 1] + columns.start, values

@@ -72,7 +72,7 @@ Exact = Callable[[Ints, Ints], Floats]
 class TopPairs:
     """The ``keep`` highest similarities of the pairs offered.
 
-    bound: what lies below is of no use and need not be offered.
+    bound: scores below it cannot matter and need not be offered.
     certain: false if so many pairs tie at the bound that some of them were dropped; the values
     kept are then right to float32's precision.
     """

@@ -130,17 +130,17 @@ def measure(
         raise UserError("there is no group to judge; give at least one verification set")
     if weights is None:
         weights = {name: np.ones((1, len(group.same))) for name, group in groups.items()}
-    found: dict[str, Floats] = {}
+    results: dict[str, Floats] = {}
     for name, group in groups.items():
         pairs = group.distances, group.same, weights[name]
-        found[f"accuracy/{name}"] = weighted_ten_fold(*pairs)
+        results[f"accuracy/{name}"] = weighted_ten_fold(*pairs)
         for fpr in protocol.fprs:
-            found[f"tpr@{fpr:g}/{name}"] = weighted_tpr(
+            results[f"tpr@{fpr:g}/{name}"] = weighted_tpr(
                 group.distances, group.same, weights[name], fpr
             )
-    found |= _at_one_threshold(groups, protocol, weights)
-    accuracies = np.stack([found[f"accuracy/{name}"] for name in groups], axis=-1)
-    return found | accuracy_summary(accuracies) | _of_rates(found, list(groups), protocol)
+    results |= _at_one_threshold(groups, protocol, weights)
+    accuracies = np.stack([results[f"accuracy/{name}"] for name in groups], axis=-1)
+    return results | accuracy_summary(accuracies) | _of_rates(results, list(groups), protocol)
 
 
 def accuracy_summary(accuracies: Floats) -> dict[str, Floats]:
@@ -176,22 +176,22 @@ def _at_one_threshold(
         names = [f"{rate}/{name}" for rate in ("fmr", "fnmr") for name in groups]
         return dict.fromkeys((*names, "threshold"), nothing)
     limits = weighted_threshold(impostors, pooled, protocol.fmr)
-    found = {"threshold": 1 - limits / 2}
+    results = {"threshold": 1 - limits / 2}
     for name, group in groups.items():
         other, weight = ~group.same, weights[name]
-        found[f"fmr/{name}"] = weighted_share(group.distances[other], weight[:, other], limits)
+        results[f"fmr/{name}"] = weighted_share(group.distances[other], weight[:, other], limits)
         accepted = weighted_share(group.distances[group.same], weight[:, group.same], limits)
-        found[f"fnmr/{name}"] = 1 - accepted
-    return found
+        results[f"fnmr/{name}"] = 1 - accepted
+    return results
 
 
 def _of_rates(
-    found: Mapping[str, Floats], names: list[str], protocol: Protocol
+    results: Mapping[str, Floats], names: list[str], protocol: Protocol
 ) -> dict[str, Floats]:
-    fmr, fnmr = (np.stack([found[f"{r}/{n}"] for n in names], axis=-1) for r in ("fmr", "fnmr"))
+    fmr, fnmr = (np.stack([results[f"{r}/{n}"] for n in names], axis=-1) for r in ("fmr", "fnmr"))
     of_whole: dict[str, Floats] = {}
     for fpr in protocol.fprs:
-        rates = np.stack([found[tpr_metric(fpr).of(name).key] for name in names], axis=-1)
+        rates = np.stack([results[tpr_metric(fpr).of(name).key] for name in names], axis=-1)
         of_whole[tpr_metric(fpr, "mean ").key] = rates.mean(-1)
         of_whole[tpr_metric(fpr, "worst ").key] = rates.min(-1)
     spreads = {

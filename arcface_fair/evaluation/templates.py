@@ -125,13 +125,13 @@ def tpr_nearest(scores: ArrayLike, same: ArrayLike, fpr: float) -> float:
 
 def checked_labels(same: ArrayLike, count: int) -> NDArray[np.bool_]:
     """bool [P]. Raises UserError unless there is one per comparison, of both kinds."""
-    found = np.asarray(same).astype(bool)
-    if found.shape != (count,) or found.all() or not found.any():
+    genuine = np.asarray(same).astype(bool)
+    if genuine.shape != (count,) or genuine.all() or not genuine.any():
         raise UserError(
-            f"{found.size} labels for {count} comparisons, {int(found.sum())} of them genuine; "
+            f"{genuine.size} labels for {count} comparisons, {int(genuine.sum())} of them genuine; "
             "expected one per comparison, of both kinds"
         )
-    return found
+    return genuine
 
 
 RANKS = (1, 5, 10)

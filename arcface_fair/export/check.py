@@ -48,7 +48,7 @@ def _probes() -> list[NDArray[np.float32]]:
 
 
 def _compare(session: Any, backbone: nn.Module, images: NDArray[np.float32]) -> float:
-    (found,) = session.run(None, {session.get_inputs()[0].name: images})
+    (output,) = session.run(None, {session.get_inputs()[0].name: images})
     with torch.no_grad():
         expected = backbone(torch.from_numpy(images)).numpy()
     if not np.isfinite(expected).all():
@@ -57,8 +57,8 @@ def _compare(session: Any, backbone: nn.Module, images: NDArray[np.float32]) -> 
             "training has diverged or never ran, use another checkpoint"
         )
     norms = np.linalg.norm(expected, axis=1)
-    difference = float(np.abs(found - expected).max() / norms.mean())
-    cosine = float(((found * expected).sum(1) / (norms * np.linalg.norm(found, axis=1))).min())
+    difference = float(np.abs(output - expected).max() / norms.mean())
+    cosine = float(((output * expected).sum(1) / (norms * np.linalg.norm(output, axis=1))).min())
     if not (difference < LARGEST_DIFFERENCE and cosine > SMALLEST_COSINE):
         raise UserError(
             f"the exported file was not kept: at batch {len(images)} it differs from the backbone "

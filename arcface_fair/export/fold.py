@@ -39,8 +39,8 @@ def fold_input_scale(backbone: nn.Module, train_std: float) -> None:
                 f"{type(first).__name__}, not with a convolution; train it with 127.5"
             )
         first.weight.mul_(RUNTIME_STD / train_std)
-        found = backbone(centred / RUNTIME_STD)
-    difference = float((found - expected).abs().max() / expected.norm(dim=1).mean())
+        output = backbone(centred / RUNTIME_STD)
+    difference = float((output - expected).abs().max() / expected.norm(dim=1).mean())
     if not difference < LARGEST_DIFFERENCE:
         raise UserError(
             f"train_std is {train_std:g}, and it cannot be folded into the first convolution: the "

@@ -64,22 +64,22 @@ def plan_pack(folder: Path, detector: Path | None, model_id: str) -> Pack:
                 "move it away, or choose another folder with --detector"
             )
     _check_manifest(folder / MANIFEST, model_id)
-    found = [path for path, task in tasks.items() if task == "detection"]
+    detectors = [path for path, task in tasks.items() if task == "detection"]
     if detector is not None:
         if task_of(detector) != "detection":
             raise UserError(
                 f"{detector} is no face detector (InsightFace knows one by 5 outputs or more); "
                 "give the detector of a pack, such as det_10g.onnx"
             )
-        found = [path for path in found if path.name != detector.name] + [detector]
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+        detectors = [path for path in detectors if path.name != detector.name] + [detector]
+    if len(detectors) != 1:
+        names = ", ".join(path.name for path in detectors) or "none"
         raise UserError(
             f"FaceAnalysis needs one detector beside the recogniser, and {folder} would hold "
             f"{names}; give --detector FILE (det_10g.onnx of your InsightFace pack, for example) "
             "and a folder without another"
         )
-    return Pack(folder, found[0], model_id)
+    return Pack(folder, detectors[0], model_id)
 
 
 def write_pack(pack: Pack, *, schema: Literal["package", "server"], version: str = "") -> Path:
@@ -158,8 +158,8 @@ def _check_manifest(path: Path, model_id: str) -> None:
     if not path.exists():
         return
     try:
-        found = json.loads(path.read_text())
-        owner = found.get("model_id")
+        package = json.loads(path.read_text())
+        owner = package.get("model_id")
     except (OSError, ValueError, AttributeError):
         owner = None
     if owner != model_id:

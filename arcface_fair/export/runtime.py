@@ -57,8 +57,8 @@ class OnnxEmbedder:
             part = faces[start : start + step]
             # A file with a fixed batch is fed whole batches; the filling is cut off again.
             filled = np.concatenate([part, np.zeros((step - len(part), *part.shape[1:]), "f4")])
-            (found,) = self._session.run(None, {self._input.name: np.ascontiguousarray(filled)})
-            parts.append(found[: len(part)])
+            (output,) = self._session.run(None, {self._input.name: np.ascontiguousarray(filled)})
+            parts.append(output[: len(part)])
         return np.concatenate(parts)
 
 

@@ -115,7 +115,7 @@ def _as_half(values: Any, name: str) -> Any:
 
 def _integers(reference: Path, draft: Path) -> None:
     require("onnxruntime")
-    # The root logger would be told to pre-process the model, which changes nothing here.
+    # The exporter would advise, on the root logger, a pre-processing that changes nothing here.
     silenced = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -145,11 +145,11 @@ def _check(draft: Path, kind: str) -> None:
     )
     kinds = {value.type for value in (*session.get_inputs(), *session.get_outputs())}
     images = np.random.default_rng(0).uniform(-1, 1, (1, 3, 112, 112)).astype(np.float32)
-    (found,) = session.run(None, {session.get_inputs()[0].name: images})
+    (output,) = session.run(None, {session.get_inputs()[0].name: images})
     reason = breach_by_name(names)
     if kinds != {"tensor(float)"}:
         reason = "its input or output is not float32"
-    elif not np.isfinite(found).all():
+    elif not np.isfinite(output).all():
         reason = "its embeddings hold NaN or infinity"
     if reason is not None:
         raise UserError(f"the variant {kind} was not kept: {reason}; leave it out")

@@ -123,32 +123,32 @@ def _mean_of_known(values: np.ndarray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def draw_group_maps(found: GroupMaps, path: Path) -> Path:
+def draw_group_maps(group_maps: GroupMaps, path: Path) -> Path:
     """The average face of each group above, its average map at every epoch below.
 
     One colour scale for all maps; the line is the inner face, the number the share outside it.
     """
     plt = pyplot()
-    across, down = len(found.names), 1 + len(found.moments)
+    across, down = len(group_maps.names), 1 + len(group_maps.moments)
     figure, grid = plt.subplots(
         down, across, figsize=(0.9 + 1.75 * across, 0.5 + 1.9 * down), layout="constrained",
         squeeze=False,
     )  # fmt: skip
-    top = float(found.maps.max()) or 1.0
-    mask = inner_face(*found.maps.shape[2:])
-    for column, name in enumerate(found.names):
-        grid[0, column].imshow(found.faces[column])
-        grid[0, column].set_title(f"{name}\n{found.images[column]} images", fontsize=9)
-        for row, moment in enumerate(found.moments):
+    top = float(group_maps.maps.max()) or 1.0
+    mask = inner_face(*group_maps.maps.shape[2:])
+    for column, name in enumerate(group_maps.names):
+        grid[0, column].imshow(group_maps.faces[column])
+        grid[0, column].set_title(f"{name}\n{group_maps.images[column]} images", fontsize=9)
+        for row, moment in enumerate(group_maps.moments):
             axes = grid[1 + row, column]
-            axes.imshow(found.faces[column].mean(2), cmap="gray", vmin=0, vmax=255)
+            axes.imshow(group_maps.faces[column].mean(2), cmap="gray", vmin=0, vmax=255)
             heat = axes.imshow(
-                found.maps[row, column], cmap="inferno", vmin=0, vmax=top, alpha=0.72
+                group_maps.maps[row, column], cmap="inferno", vmin=0, vmax=top, alpha=0.72
             )
             axes.contour(mask, [0.5], colors="white", linewidths=0.8)
-            axes.set_xlabel(f"outside {100 * found.outside[row, column]:.0f} %", fontsize=8)
+            axes.set_xlabel(f"outside {100 * group_maps.outside[row, column]:.0f} %", fontsize=8)
             if column == 0:
-                axes.set_ylabel(f"{moment.name}\n{found.targets[row]}", fontsize=8)
+                axes.set_ylabel(f"{moment.name}\n{group_maps.targets[row]}", fontsize=8)
     grid[0, 0].set_ylabel("average face", fontsize=8)
     for axes in grid.flat:
         axes.set_xticks([])

@@ -30,12 +30,12 @@ def follows(stage: Stage, attributes: dict[str, Attribute]) -> dict[str, dict[st
 
     nmi and best_match_accuracy as in `agreement`; chance: the NMI below which nothing is shown.
     """
-    found = {}
+    measures = {}
     for name, attribute in attributes.items():
         nmi, match = agreement(stage.subset.codes, attribute.codes)
         chance = chance_agreement(stage.subset.codes, attribute.codes)
-        found[name] = {"nmi": nmi, "best_match_accuracy": match, "chance": chance}
-    return dict(sorted(found.items(), key=lambda item: -np.nan_to_num(item[1]["nmi"])))
+        measures[name] = {"nmi": nmi, "best_match_accuracy": match, "chance": chance}
+    return dict(sorted(measures.items(), key=lambda item: -np.nan_to_num(item[1]["nmi"])))
 
 
 def shares(attribute: Attribute, images: np.ndarray | None = None) -> dict[str, float]:
@@ -173,12 +173,12 @@ def draw_follows(run: PartitionedRun, path: Path) -> Path | None:
     if not run.attributes:
         return None
     plt = pyplot()
-    found = [follows(stage, run.attributes) for stage in run.stages]
-    best = {name: max(np.nan_to_num(f[name]["nmi"]) for f in found) for name in run.attributes}
+    measures = [follows(stage, run.attributes) for stage in run.stages]
+    best = {name: max(np.nan_to_num(f[name]["nmi"]) for f in measures) for name in run.attributes}
     names = sorted(best, key=lambda name: -best[name])[:_MOST_ATTRIBUTES]
     figure, axes = plt.subplots(figsize=(7.0, 1.4 + 0.42 * len(names)), layout="constrained")
     width = 0.8 / len(run.stages)
-    for place, (stage, one) in enumerate(zip(run.stages, found, strict=True)):
+    for place, (stage, one) in enumerate(zip(run.stages, measures, strict=True)):
         at = np.arange(len(names)) + (place - (len(run.stages) - 1) / 2) * width
         colour = COLOURS[place % len(COLOURS)]
         label = f"stage {stage.number}"

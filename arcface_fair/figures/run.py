@@ -169,16 +169,16 @@ class Moment:
 def moments(folder: Path, num_epochs: int, most: int = 5) -> Iterator[Moment]:
     """The kept networks in order, at most ``most`` evenly spread, and the last one."""
     last = Moment(num_epochs - 1, folder / "model.pt", True)
-    found = {
+    paths = {
         int(match[1]): path
         for path in folder.glob("model_epoch_*.pt")
         if (match := _KEPT.fullmatch(path.name)) and int(match[1]) < last.epoch
     }
-    epochs = sorted(found)
+    epochs = sorted(paths)
     if len(epochs) > most - 1:
         steps = torch.linspace(0, len(epochs) - 1, most - 1).round().long().tolist()
         epochs = [epochs[step] for step in steps]
-    yield from (Moment(epoch, found[epoch], False) for epoch in epochs)
+    yield from (Moment(epoch, paths[epoch], False) for epoch in epochs)
     yield last
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from arcface_fair.head.backward_any_margin import Grads, gradient_by_autograd, second_order
+from arcface_fair.head.backward_target_margin import quick_gradient
 from arcface_fair.head.blocks import Leaves, Plan
-from arcface_fair.head.generic import Grads, gradient_by_autograd, second_order
-from arcface_fair.head.quick import quick_gradient
 from arcface_fair.head.softmax import Incoming, Partials, Rows, over_ranks, refuse_second_order
 
 
@@ -41,8 +41,8 @@ class Streamed(torch.autograd.Function):
             Incoming(*grads),
         )
         if not torch.is_grad_enabled():
-            found = first_order(ctx.plan, Leaves(*leaves), rows, incoming)
-            return (None, None, None, *found)
+            gradients = first_order(ctx.plan, Leaves(*leaves), rows, incoming)
+            return (None, None, None, *gradients)
         parts: list[Grads] = []
         if incoming.ce is not None or incoming.entropy is not None:
             parts.append(_OnceOnly.apply(ctx.plan, rows, incoming.ce, incoming.entropy, *leaves))
@@ -88,8 +88,8 @@ class _PmaxGradient(torch.autograd.Function):
     def backward(ctx: Any, *upper: Tensor | None) -> Grads:  # type: ignore[override]
         incoming, *saved = ctx.saved_tensors
         leaves, rows = Leaves(*saved[:5]), Rows(*saved[5:])
-        found, slope = second_order(ctx.plan, leaves, rows, incoming, Leaves(*upper))  # type: ignore[arg-type]
-        return (None, None, slope, *found)
+        gradients, slope = second_order(ctx.plan, leaves, rows, incoming, Leaves(*upper))  # type: ignore[arg-type]
+        return (None, None, slope, *gradients)
 
 
 def first_order(plan: Plan, leaves: Leaves, rows: Rows, incoming: Incoming) -> Grads:

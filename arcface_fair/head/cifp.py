@@ -90,8 +90,8 @@ class PairSearch:
             best = rest.topk(min(size, rest.numel())).indices
             best = best[rest[best] > -torch.inf]
             rows, columns = best // width, best % width
-        found = Pairs(rows, columns + start, scaled[rows, columns] / scale)
-        joined = [torch.cat(pair) for pair in zip(self.best, found, strict=True)]
+        candidates = Pairs(rows, columns + start, scaled[rows, columns] / scale)
+        joined = [torch.cat(pair) for pair in zip(self.best, candidates, strict=True)]
         values, order = joined[2].topk(min(size, len(joined[2])))
         self.best = Pairs(joined[0][order], joined[1][order], values)
 

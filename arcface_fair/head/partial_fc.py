@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The classifier whose classes are dealt over ranks: cosine, margin, softmax statistics, loss.
+"""The classifier whose classes are sharded over ranks: cosine, margin, softmax statistics, loss.
 
 B rows on this rank, N = B * world_size gathered rows, D embedding size, C classes in all,
 K active classes on this rank.
@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 from arcface_fair import dist
 from arcface_fair.errors import UserError
 from arcface_fair.head import checks
-from arcface_fair.head.kernels import check_kernel, kernel_statistics
+from arcface_fair.head.dispatch import check_kernel, kernel_statistics
 from arcface_fair.head.sampling import Active, draw, initial_rows, local_columns, shard_of
 
 Margin = Callable[..., Tensor]
@@ -45,7 +45,7 @@ class Statistics:
 
 
 class PartialFC(nn.Module):
-    """Margin softmax over classes that are dealt over ranks, with optional negative sampling.
+    """Margin softmax over classes that are sharded over ranks, with optional negative sampling.
 
     Drop-in for arcface_torch's ``PartialFC_V2``: same first five arguments, same ``weight``
     entry ([num_local, D]; nothing else in the state dict), same loss and gradients (for ce; the

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Three numbers per row of a softmax whose classes are dealt over ranks, with their gradients.
+"""Three numbers per row of a softmax whose classes are sharded over ranks, with their gradients.
 
     ce_i  = -log p[i, y_i]      ent_i = -sum_j p_ij log p_ij      pmax_i = max_j p_ij
 

@@ -17,7 +17,7 @@ from arcface_fair.backbones import get_model
 from arcface_fair.data.groups import GroupTable
 from arcface_fair.data.training.dataset import FaceDataset, check_labels, open_dataset
 from arcface_fair.head import CIFP, CombinedMargin, PartialFC
-from arcface_fair.head.kernels import check_kernel
+from arcface_fair.head.dispatch import check_kernel
 from arcface_fair.hosts.settings import RunSettings
 from arcface_fair.plugin import margins
 

@@ -22,8 +22,8 @@ def agree_on_inf(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer)
     if not scaler.is_enabled():
         return
     # The scaler has no public way to its flags; torch's own sharded scaler uses the same.
-    for found in scaler._found_inf_per_device(optimizer).values():
-        dist.all_reduce_(found, "max")
+    for flag in scaler._found_inf_per_device(optimizer).values():
+        dist.all_reduce_(flag, "max")
 
 
 class AgreedGradScaler(torch.amp.GradScaler):

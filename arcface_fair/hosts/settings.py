@@ -170,8 +170,8 @@ def with_set_lines(config: Mapping[str, Any], lines: Sequence[str]) -> dict[str,
     KEY is a field of `RunSettings`, margin.ARGUMENT, or NAME.FIELD for the block of a plugin that
     the run lists, with these lines if not before. Types are those of the dataclass that owns the
     field; ranges are checked where the config is parsed. The lines themselves are kept under
-    ``set``, which ``config.json`` records. Raises UserError for a line without "=", an unknown key, a block
-    whose plugin is not listed and a value of another type.
+    ``set``, which ``config.json`` records. Raises UserError for a line without "=", an unknown
+    key, a block whose plugin is not listed and a value of another type.
     """
     pairs = [_split_line(line) for line in lines]
     known = {field.name for field in fields(RunSettings)}

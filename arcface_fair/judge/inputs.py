@@ -23,7 +23,8 @@ from arcface_fair.files import sha256
 from arcface_fair.run.embed import embed_batches, embed_bin
 
 Embed = Callable[[NDArray[np.uint8], Callable[[int], object]], NDArray[np.float32]]
-"""Embeddings [N, D] of uint8 RGB images [N, 112, 112, 3]; the second argument hears progress."""
+"""Embeddings [N, D] of uint8 RGB images [N, 112, 112, 3]; calls its second argument with the number
+of images done."""
 Sets = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.bool_] | None]]
 """By group: images uint8 RGB [N, 112, 112, 3], and whether pair i (images 2i, 2i + 1) is of one
 person; None for images without pairs."""
@@ -48,7 +49,7 @@ class VerificationSet:
         people, notes = people_of_pairs(images, same)
         return cls(path, images, same, people, notes)
 
-    def compare(self, embed: Embed, told: Callable[[int], object]) -> Comparisons:
+    def compare(self, embed: Embed, on_images: Callable[[int], object]) -> Comparisons:
         """The model's comparisons. Images that stand in several pairs are embedded once."""
         place: dict[bytes, int] = {}
         which = np.array([place.setdefault(image, len(place)) for image in self.images])
@@ -56,17 +57,17 @@ class VerificationSet:
         parts = []
         for start in range(0, len(different), BLOCK):
             faces = decode_bin(different[start : start + BLOCK], f"{self.path} (from {start} on)")
-            parts.append(embed(faces, told))
+            parts.append(embed(faces, on_images))
         rows = np.concatenate(parts)[which]
         return Comparisons.of_embeddings(rows[0::2], rows[1::2], self.same, self.people, self.notes)
 
     def facts(self) -> str:
         """The file's path and SHA-256, and how it was drawn where ``world.json`` tells."""
-        told = f"{self.path}, SHA-256 {sha256(self.path)}"
+        source = f"{self.path}, SHA-256 {sha256(self.path)}"
         world = self.path.parent / "world.json"
         if not world.is_file():
-            return told
-        return f"{told}; faces drawn by `arcface-fair synthesize`: {_one_line(world)}"
+            return source
+        return f"{source}; faces drawn by `arcface-fair synthesize`: {_one_line(world)}"
 
 
 def read_verification_sets(bins: Iterable[Path]) -> dict[str, VerificationSet]:
@@ -142,19 +143,19 @@ def embedder(
     """What turns images into embeddings for this model, and metadata about it in words.
 
     model: run folder, .pt file or .onnx file; network, embedding_size: of a bare .pt file, where
-    they cannot be told from it. Metadata "warning" is what the report must say aloud.
+    they do not follow from it. Metadata "warning" is what the report must say aloud.
     """
     device, size = choose_device(device), batch_size
     if model.lower().endswith(".onnx"):
         onnx = OnnxEmbedder(model, device)
         facts = {"file": model, "SHA-256": sha256(Path(model)), **onnx_facts(Path(model))}
-        return (lambda images, told: embed_batches(onnx, images, size, told)), facts
-    found = find_model(model, network, embedding_size)
-    backbone = load_backbone(found).to(device)
-    facts = {"file": str(found.weights), "SHA-256": sha256(found.weights)}
-    facts |= {"network": found.network} if found.network else {}
+        return (lambda images, done: embed_batches(onnx, images, size, done)), facts
+    trained = find_model(model, network, embedding_size)
+    backbone = load_backbone(trained).to(device)
+    facts = {"file": str(trained.weights), "SHA-256": sha256(trained.weights)}
+    facts |= {"network": trained.network} if trained.network else {}
     facts["input"] = "RGB 112 x 112, (x - 127.5) / 127.5"
-    return (lambda images, told: embed_bin(backbone, images, device, size, on_images=told)), facts
+    return (lambda images, done: embed_bin(backbone, images, device, size, on_images=done)), facts
 
 
 def onnx_facts(path: Path) -> dict[str, str]:

@@ -206,12 +206,12 @@ def _one_to_many(templates: Templates, folder: Path) -> Iterator[list[str]]:
     probe_ids, probe_people = _template_list(probes[0])
     for path in galleries:
         ids, people = _template_list(path)
-        found = identify(
+        identification = identify(
             templates.features[templates.rows(ids)], people,
             templates.features[templates.rows(probe_ids)], probe_people,
         )  # fmt: skip
-        cells = [f"rank {rank}: {_percent(rate)}" for rank, rate in found.ranks.items()]
-        cells += [f"FPIR {fpir:g}: {_percent(rate)}" for fpir, rate in found.tpir.items()]
+        cells = [f"rank {rank}: {_percent(rate)}" for rank, rate in identification.ranks.items()]
+        cells += [f"FPIR {fpir:g}: {_percent(rate)}" for fpir, rate in identification.tpir.items()]
         yield [f"1:N, {path.stem.rsplit('_', 1)[1]}", *cells]
 
 

@@ -57,7 +57,7 @@ def read_figures(folder: Path) -> list[Figure]:
             "restore or delete the file"
         ) from error
     return [
-        Figure(found.relative_to(folder).as_posix(), caption)
+        Figure(picture.relative_to(folder).as_posix(), caption)
         for pattern, caption in rows
-        for found in sorted(folder.glob(pattern))
+        for picture in sorted(folder.glob(pattern))
     ]

@@ -55,9 +55,9 @@ def load_plugin_modules(names: Iterable[str]) -> list[ModuleType]:
 def with_current_names(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """``config`` as its plugins read it today; a warning says what has another name now."""
     for module in load_plugin_modules(config.get("plugins") or ()):
-        found = module.reads_old(config) if hasattr(module, "reads_old") else None
-        if found is not None:
-            config, sentence = found
+        renamed = module.reads_old(config) if hasattr(module, "reads_old") else None
+        if renamed is not None:
+            config, sentence = renamed
             LOGGER.warning(sentence)
     return config
 

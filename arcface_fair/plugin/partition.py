@@ -234,8 +234,8 @@ def chance_agreement(a: np.ndarray, b: np.ndarray, *, shuffles: int = 100, seed:
         return float("nan")
     first, second = _ranked(a[known]), _ranked(b[known])
     generator = np.random.default_rng(seed)
-    found = [_nmi(_table(first, generator.permutation(second))) for _ in range(shuffles)]
-    return float(np.quantile(found, 0.95))
+    scores = [_nmi(_table(first, generator.permutation(second))) for _ in range(shuffles)]
+    return float(np.quantile(scores, 0.95))
 
 
 def _negative_where_unknown(subset: np.ndarray) -> np.ndarray:

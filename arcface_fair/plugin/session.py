@@ -251,18 +251,18 @@ def is_image(value: float | Tensor) -> bool:
 def _check_images(plugin: str, name: str, changed: Any, images: Tensor) -> None:
     shape, dtype = getattr(changed, "shape", None), getattr(changed, "dtype", None)
     if shape != images.shape or dtype != images.dtype:
-        found = type(changed).__name__ if shape is None else f"{list(shape)} of {dtype}"
+        got = type(changed).__name__ if shape is None else f"{list(shape)} of {dtype}"
         raise UserError(
-            f"the augmentation {name!r} of the plugin {plugin!r} returned {found}, expected images "
+            f"the augmentation {name!r} of the plugin {plugin!r} returned {got}, expected images "
             f"{list(images.shape)} of {images.dtype}; return the images, changed or not"
         )
 
 
 def _check_scalar(plugin: str, penalty: Penalty, value: Any) -> None:
     if not isinstance(value, Tensor) or value.dim():
-        found = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        got = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise UserError(
-            f"the penalty {penalty.name!r} of the plugin {plugin!r} returned {found}, expected a "
+            f"the penalty {penalty.name!r} of the plugin {plugin!r} returned {got}, expected a "
             "scalar tensor; reduce it, for example with mean()"
         )
 

@@ -179,7 +179,7 @@ def _comments(settings_class: type) -> dict[str, str]:
             comments[token.start[0]] = token.string.lstrip("# ")
             if not token.line[: token.start[1]].strip():
                 alone.add(token.start[0])
-    found = {}
+    meanings = {}
     for node in ast.parse(source).body[0].body:  # type: ignore[attr-defined]
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
@@ -187,8 +187,8 @@ def _comments(settings_class: type) -> dict[str, str]:
             above: list[str] = []
             while node.lineno - 1 - len(above) in alone:
                 above.append(comments[node.lineno - 1 - len(above)])
-            found[node.target.id] = " ".join(behind or reversed(above))
-    return found
+            meanings[node.target.id] = " ".join(behind or reversed(above))
+    return meanings
 
 
 def _type_text(hint: Any) -> str:

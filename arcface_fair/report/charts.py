@@ -27,9 +27,9 @@ def bars(report: Report, metric: Metric, label: str) -> str:
     width = 0.8 / len(report.models)
     lowest = 100.0
     for place, model in enumerate(report.models):
-        found = [model.estimates[metric.of(group).key] for group in groups]
+        estimates = [model.estimates[metric.of(group).key] for group in groups]
         at = np.arange(len(groups)) + (place - (len(report.models) - 1) / 2) * width
-        values, errors = _in_percent(found)
+        values, errors = _in_percent(estimates)
         style = {"color": COLOURS[place % len(COLOURS)], "label": model.name}
         if flat:
             axes.barh(at, values, width * 0.92, xerr=errors, capsize=1.5, **style)
@@ -56,9 +56,9 @@ def _finish_bars(axes: Any, groups: list[str], flat: bool, label: str, lowest: f
         axes.set_ylim(bottom=bottom)
 
 
-def _in_percent(found: Sequence[Estimate]) -> tuple[np.ndarray, np.ndarray]:
-    values = np.array([100 * estimate.value for estimate in found])
-    ends = np.array([[100 * e.low for e in found], [100 * e.high for e in found]])
+def _in_percent(estimates: Sequence[Estimate]) -> tuple[np.ndarray, np.ndarray]:
+    values = np.array([100 * estimate.value for estimate in estimates])
+    ends = np.array([[100 * e.low for e in estimates], [100 * e.high for e in estimates]])
     errors = np.nan_to_num(np.stack([values - ends[0], ends[1] - values])).clip(min=0)
     return values, errors
 

@@ -43,7 +43,7 @@ class Model:
 class Report:
     """Everything a page or a file shows.
 
-    differences: second model minus first, paired, if there are two. words: what must be said.
+    differences: second model minus first, paired, if there are two. words: sentences to read first.
     facts: command, versions, data; figures: more pictures, (caption, PNG bytes).
     """
 
@@ -105,47 +105,49 @@ def build_report(
 
 
 def notes(groups: Mapping[str, Comparisons], protocol: Protocol) -> list[str]:
-    """What is odd about the data, and what it cannot resolve; groups of one remark together."""
-    remarks: dict[str, list[str]] = {}
+    """What is odd about the data, and what it cannot resolve; one line per sentence."""
+    names_of: dict[str, list[str]] = {}
     for name, group in groups.items():
-        for remark in (*group.notes, *_resolution(int((~group.same).sum()), protocol)):
-            remarks.setdefault(remark, []).append(name)
-    said = [f"{', '.join(names)}: {remark}." for remark, names in remarks.items()]
+        for sentence in (*group.notes, *_resolution(int((~group.same).sum()), protocol)):
+            names_of.setdefault(sentence, []).append(name)
+    sentences = [f"{', '.join(names)}: {sentence}." for sentence, names in names_of.items()]
     if len(groups) == 1:
-        said.append("There is one group: spreads between groups (STD, SER, ratios) are undefined.")
+        sentences.append(
+            "There is one group: spreads between groups (STD, SER, ratios) are undefined."
+        )
     everybody = sum(int((~group.same).sum()) for group in groups.values())
     if too_few(everybody, protocol.fmr):
-        said.append(f"All groups together: {explain_too_few(everybody, protocol.fmr)}.")
+        sentences.append(f"All groups together: {explain_too_few(everybody, protocol.fmr)}.")
     if any(group.people is None for group in groups.values()):
-        said.append(
+        sentences.append(
             "Who is in which pair is unknown: pairs count as independent, intervals are too narrow."
         )
-    return said
+    return sentences
 
 
-def pair_notes(found: AllPairs) -> list[str]:
-    """What is to be known about metrics over all pairs; scopes of one remark together."""
-    remarks: dict[str, list[str]] = {}
-    for scope in found.scopes:
+def pair_notes(pairs: AllPairs) -> list[str]:
+    """What is to be known about metrics over all pairs; one line per sentence."""
+    names_of: dict[str, list[str]] = {}
+    for scope in pairs.scopes:
         for rate in scope.rates:
             if rate.note:
-                remarks.setdefault(f"FPR {rate.fpr:g}: {rate.note}", []).append(scope.name)
-    said = [f"{', '.join(names)}, {remark}." for remark, names in remarks.items()]
-    return [f"{note}." for note in found.notes] + said
+                names_of.setdefault(f"FPR {rate.fpr:g}: {rate.note}", []).append(scope.name)
+    sentences = [f"{', '.join(names)}, {sentence}." for sentence, names in names_of.items()]
+    return [f"{note}." for note in pairs.notes] + sentences
 
 
 def _resolution(impostors: int, protocol: Protocol) -> list[str]:
-    said = []
+    sentences = []
     for fpr in protocol.fprs:
         deciding = int(impostors * fpr + 1e-9)
         if too_few(impostors, fpr):
-            said.append(explain_too_few(impostors, fpr))
+            sentences.append(explain_too_few(impostors, fpr))
         elif deciding < DECIDING:
-            said.append(
+            sentences.append(
                 f"{deciding} impostor pairs decide the threshold at FPR {fpr:g}, so that the TPR "
                 "there is mostly luck"
             )
-    return said
+    return sentences
 
 
 def fall_in_words(
@@ -159,16 +161,16 @@ def fall_in_words(
     shown = [METRICS["mean accuracy"], METRICS["worst accuracy"]]
     shown += [metric for metric in tprs if changes[metric.key].known]
     moved = [_moved(metric.title, changes[metric.key]) for metric in shown]
-    said = [f"{new.name} against {old.name}: {', '.join(moved)}."]
+    sentences = [f"{new.name} against {old.name}: {', '.join(moved)}."]
     spread = changes["STD n"].value
     if changes["mean accuracy"].value < 0 and not np.isnan(spread) and spread < 0:
-        said.append(
+        sentences.append(
             "The mean fell while the spread shrank: part of the smaller spread is that groups lost "
             "(levelling down). A smaller STD or SER is no improvement by itself."
         )
     elif changes["mean accuracy"].value < 0:
-        said.append("The mean fell.")
-    return said
+        sentences.append("The mean fell.")
+    return sentences
 
 
 def _moved(title: str, change: Estimate) -> str:

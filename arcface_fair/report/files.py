@@ -114,10 +114,10 @@ def _model(model: Model) -> dict[str, Any]:
         name: {"pairs": len(group.same), "genuine": int(group.same.sum())}
         for name, group in model.groups.items()
     }
-    found = {"facts": dict(model.facts), "groups": counts, "figures": _estimates(model.estimates)}
+    values = {"facts": dict(model.facts), "groups": counts, "figures": _estimates(model.estimates)}
     if model.all_pairs is None:
-        return found
-    return found | {"all_pairs": [_scope(scope) for scope in model.all_pairs.scopes]}
+        return values
+    return values | {"all_pairs": [_scope(scope) for scope in model.all_pairs.scopes]}
 
 
 def _scope(scope: Any) -> dict[str, Any]:

@@ -87,9 +87,9 @@ def find_saves(folder: Path, count: int | None = None) -> dict[Save, dict[int, P
 def _files(folder: Path) -> dict[Path, int]:
     """Checkpoint files with their ranks."""
     return {
-        path: int(found[1])
+        path: int(match[1])
         for path in sorted(folder.glob("checkpoint_gpu_*.pt"))
-        if (found := _PART.fullmatch(path.name))
+        if (match := _PART.fullmatch(path.name))
     }
 
 
@@ -269,7 +269,7 @@ def _own_state(folder: Path, save: Save, seen: dict[int, Path]) -> dict[str, Any
     if save.world_size == world_size:
         return read_state(seen[rank])
     states = [read_state(seen[r], mapped=True) for r in wanted]
-    if rank == 0:  # the other ranks hear of it; they need not read all parts again
+    if rank == 0:  # raised on all ranks below; the others need not read all parts again
         reshard.check_parts(states)
     return reshard.cut(states, rank, world_size)
 
@@ -288,11 +288,11 @@ def _check_classes(state: dict[str, Any], facts: dict[str, Any], folder: Path) -
         )
 
 
-def check_facts(found: dict[str, Any], expected: dict[str, Any], folder: Path) -> None:
+def check_facts(written: dict[str, Any], expected: dict[str, Any], folder: Path) -> None:
     """Raises UserError for the first fact in which the checkpoint and this run differ."""
     for key, value in expected.items():
-        if key not in FREE_FACTS and key in found and found[key] != value:
+        if key not in FREE_FACTS and key in written and written[key] != value:
             raise UserError(
-                f"the checkpoint in {folder} was written with {key} {found[key]!r}, "
+                f"the checkpoint in {folder} was written with {key} {written[key]!r}, "
                 f"this run has {value!r}; resume with the same {key}, or start a new output folder"
             )

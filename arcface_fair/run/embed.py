@@ -59,8 +59,8 @@ def embed_bin(
 ) -> NDArray[np.float32]:
     """Embeddings [N, D] of uint8 RGB images [N, 112, 112, 3], flips summed, not normalised.
 
-    The images enter as (x - 127.5) / 127.5. `on_images` hears how many images were done, after
-    each batch. The modes of the backbone's modules are restored.
+    The images enter as (x - 127.5) / 127.5. `on_images` is called after each batch with the
+    number of its images. The modes of the backbone's modules are restored.
     """
     with evaluating(backbone), torch.no_grad():
 

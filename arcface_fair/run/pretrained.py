@@ -110,16 +110,17 @@ def _from_onnx(backbone: nn.Module, network: str, path: Path) -> Account:
             f"of network {network!r}: the others were folded into convolutions, and their scale "
             "and statistics cannot be had back; start from the .pt file of that model"
         )
-    found = {n: t for n, t in _tensors(graph).items() if n in own and own[n].shape == t.shape}
+    matched = {n: t for n, t in _tensors(graph).items() if n in own and own[n].shape == t.shape}
     before = {name: tensor.clone() for name, tensor in own.items()}
-    fresh = {n: "no tensor of the file belongs to it" for n in own if n not in found}
-    account = _load(backbone, found, fresh, path)
+    fresh = {n: "no tensor of the file belongs to it" for n in own if n not in matched}
+    account = _load(backbone, matched, fresh, path)
     if not _agrees(backbone, path):
         backbone.load_state_dict(before)
         raise UserError(
-            f"config.init_backbone is {path}, of which {len(found)} of {len(own)} tensors can be "
-            f"told by name, and network {network!r} does not compute the same with them; start "
-            "from the .pt file of that model, or correct config.network and config.embedding_size"
+            f"config.init_backbone is {path}, of which {len(matched)} of {len(own)} tensors "
+            f"were matched by name, and network {network!r} does not compute the same with them; "
+            "start from the .pt file of that model, or correct config.network and "
+            "config.embedding_size"
         )
     return account
 
@@ -131,13 +132,13 @@ def _tensors(graph: Any) -> dict[str, Tensor]:
     for node in graph.node:  # equal tensors are stored once and passed on
         if node.op_type == "Identity" and node.input[0] in raw:
             raw[node.output[0]] = raw[node.input[0]]
-    found = dict(raw)
+    weights = dict(raw)
     for node in graph.node:
         if node.op_type in ("MatMul", "PRelu") and node.input[1] in raw:
             weight = raw[node.input[1]]
             name = f"{module_path(node.name)}.weight"
-            found[name] = weight.T.contiguous() if node.op_type == "MatMul" else weight.flatten()
-    return found
+            weights[name] = weight.T.contiguous() if node.op_type == "MatMul" else weight.flatten()
+    return weights
 
 
 def module_path(node_name: str) -> str:
@@ -157,7 +158,7 @@ def _agrees(backbone: nn.Module, path: Path) -> bool:
     (expected,) = session.run(None, {session.get_inputs()[0].name: images})
     device = next(backbone.parameters()).device
     with evaluating(backbone), torch.no_grad():
-        found = backbone(torch.from_numpy(images).to(device)).float().cpu().numpy()
-    if found.shape != expected.shape:
+        output = backbone(torch.from_numpy(images).to(device)).float().cpu().numpy()
+    if output.shape != expected.shape:
         return False
-    return bool(np.abs(found - expected).max() < LARGEST_DIFFERENCE * np.linalg.norm(expected))
+    return bool(np.abs(output - expected).max() < LARGEST_DIFFERENCE * np.linalg.norm(expected))

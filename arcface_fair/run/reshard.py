@@ -118,8 +118,8 @@ def check_parts(states: Sequence[State]) -> None:
         for key in _PROGRESS:
             _check_equal(f"is of {key}", rank, state.get(key, 0), first.get(key, 0))
         for key, value in first.get("facts", {}).items():
-            found = state.get("facts", {}).get(key)
-            _check_equal(f"was written with {key}", rank, found, value)
+            written = state.get("facts", {}).get(key)
+            _check_equal(f"was written with {key}", rank, written, value)
         _check_equal(
             "holds a backbone with hash",
             rank,
@@ -140,10 +140,10 @@ def backbone_hash(state_dict: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _check_equal(what: str, rank: int, found: object, expected: object) -> None:
-    if found != expected:
+def _check_equal(what: str, rank: int, written: object, expected: object) -> None:
+    if written != expected:
         raise UserError(
-            f"the checkpoint of rank {rank} {what} {found}, that of rank 0 {expected}; "
+            f"the checkpoint of rank {rank} {what} {written}, that of rank 0 {expected}; "
             "put the parts of one and the same save into the folder"
         )
 

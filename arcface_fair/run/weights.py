@@ -84,7 +84,7 @@ def load_backbone(
 ) -> nn.Module:
     """The network in eval mode on the CPU, in float32, with all of its weights loaded.
 
-    network, embedding_size: needed only for a bare .pt file whose network cannot be told from its
+    network, embedding_size: needed only for a bare .pt file whose network does not follow from its
     weights. Raises UserError for files that hold anything but tensors and for a wrong network,
     naming the networks that fit.
     """
@@ -114,22 +114,22 @@ def load_backbone(
 def read_state(path: Path) -> dict[str, Tensor]:
     """The backbone's tensors in a .pt file, without the `module.` that DDP puts before names."""
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise UserError(
             f"{path} is damaged, or holds more than tensors and is therefore not opened "
             f"({type(error).__name__}); give a backbone's state dict (model.pt)"
         ) from error
-    if isinstance(found, Mapping) and "state_dict_backbone" in found:
-        found = found["state_dict_backbone"]
-    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
+    if isinstance(loaded, Mapping) and "state_dict_backbone" in loaded:
+        loaded = loaded["state_dict_backbone"]
+    if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise UserError(
-            f"{path} holds {type(found).__name__} but no state dict of a backbone; "
+            f"{path} holds {type(loaded).__name__} but no state dict of a backbone; "
             "give model.pt or a checkpoint_gpu_*.pt"
         )
-    if not any(tensor.ndim for tensor in found.values()):
+    if not any(tensor.ndim for tensor in loaded.values()):
         raise UserError(f"{path} holds no weights; give model.pt or a checkpoint_gpu_*.pt")
-    return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+    return {name.removeprefix("module."): tensor for name, tensor in loaded.items()}
 
 
 def _number(value: object, folder: Path) -> float:
@@ -146,7 +146,7 @@ def _import_plugins_for(model: TrainedModel) -> None:
     """Imports the run's plugins if one of them must be what brings its network."""
     if model.network is not None and model.network not in BACKBONES:
         for plugin in model.config.get("plugins", ()):
-            # Where this fails, the shelf says that the network is unknown.
+            # Where this fails, the registry says that the network is unknown.
             with suppress(ImportError):
                 importlib.import_module(plugin)
 
@@ -204,8 +204,8 @@ def _entries(network: str) -> frozenset[str]:
 def _only_fit(state: Mapping[str, Tensor], size: int, path: Path) -> str:
     fits = _fitting(state, size)
     if len(fits) != 1:
-        found = " and ".join(fits) or f"none of {', '.join(BACKBONES)}"
+        names = " and ".join(fits) or f"none of {', '.join(BACKBONES)}"
         raise UserError(
-            f"the weights in {path} fit {found}; say with --network which network they belong to"
+            f"the weights in {path} fit {names}; say with --network which network they belong to"
         )
     return fits[0]

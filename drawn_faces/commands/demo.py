@@ -108,8 +108,8 @@ def verify(outputs: dict[str, Path], faces: Path) -> dict[str, FairnessTable]:
     from arcface_fair.judge.protocols import judge_sets
     from arcface_fair.run.embed import embed_bin
 
-    def embed(backbone: Any, images: Any, told: Any) -> Any:
-        return embed_bin(backbone, images, on_images=told)
+    def embed(backbone: Any, images: Any, on_images: Any) -> Any:
+        return embed_bin(backbone, images, on_images=on_images)
 
     sets = read_sets(sorted(faces.glob("*_test.bin")))
     tables = {}

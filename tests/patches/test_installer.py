@@ -288,7 +288,10 @@ def test_a_folder_must_be_given_and_patches_can_be_listed(capsys):
 def test_without_libcst_the_extra_is_named(home, capsys, monkeypatch):
     from arcface_fair.cli import _patching
 
-    monkeypatch.setattr(_patching.importlib.util, "find_spec", lambda name: None)
+    find = _patching.importlib.util.find_spec
+    monkeypatch.setattr(
+        _patching.importlib.util, "find_spec", lambda name: None if name == "libcst" else find(name)
+    )
     code, said = command(capsys, home)
     assert code == 2
     assert "pip install 'arcface-fair[upstream]'" in said

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,23 @@ def test_a_damaged_image_ends_the_run_with_its_record(home, damaged, tmp_path):
     last = done.stdout.strip().splitlines()[-1]
     assert last.startswith("arcface-fair: record 17 of")
     assert "cannot be decoded as an image" in last
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [{"plugins": ["invreg_plugin"], "invreg": {"stages": (1,)}}, {"plugins": []}],
+    ids=["our head", "upstream's"],
+)
+def test_a_damaged_image_on_one_rank_ends_both_with_one_sentence(home, damaged, tmp_path, changes):
+    settings = {**config(damaged, tmp_path / "run", batch_size=4), **changes}
+    done = run(home, settings, processes=2, timeout=120)
+    ends = re.findall(r"  exitcode *: (-?\d+) \(pid: (\d+)\)", done.stdout)
+    assert {code for code, _ in ends} == {"2"}
+    assert len({process for _, process in ends}) == 2
+    assert done.stdout.count("arcface-fair: record 17 of") == 1
+    assert done.stdout.count("arcface-fair: ") == 1
+    assert "record 17 of" in done.stdout[done.stdout.index("Root Cause") :]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ class Crop:
 
         points: landmarks [5, 2] in place of the table's. A file that is such a face already (JPEG
         or PNG, 112 x 112, colour, 8 bits, upright) is kept byte for byte.
-        Raises BadImageError naming the file if it is of no use.
+        Raises BadImageError naming a corrupt file.
         """
         data = _read(path)
         if points is None and self.landmarks is not None:

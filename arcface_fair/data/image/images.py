@@ -12,7 +12,7 @@ FACE_SIZE = 112  # height and width in pixels of an aligned face
 
 
 class BadImageError(UserError):
-    """One image that is of no use; ``skip_bad_images`` goes on without it."""
+    """A corrupt or unfit image; ``skip_bad_images`` goes on without it."""
 
 
 def decode(data: bytes, what: str) -> np.ndarray:

@@ -37,18 +37,18 @@ class Landmarks:
         self.points = np.frombuffer(numbers, np.float32).reshape(-1, 5, 2)
 
     def _read(self, path: Path, numbers: array) -> None:
-        found = False
+        seen = False
         try:
             with path.open(encoding="utf-8-sig") as file:
                 for number, line in enumerate(file, start=1):
-                    found |= self._add(line.strip(), f"{path}, line {number}", numbers, found)
+                    seen |= self._add(line.strip(), f"{path}, line {number}", numbers, seen)
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
             raise UserError(
                 f"landmarks {path} cannot be read ({reason}); give a text file of paths and "
                 "x1 y1 ... x5 y5"
             ) from error
-        if not found:
+        if not seen:
             raise UserError(
                 f"landmarks {path} holds no line of a path and ten numbers; "
                 "write PATH x1 y1 ... x5 y5, one image a line"
@@ -57,13 +57,13 @@ class Landmarks:
     def __len__(self) -> int:
         return len(self.points)
 
-    def _add(self, line: str, where: str, numbers: array, found: bool) -> bool:
+    def _add(self, line: str, where: str, numbers: array, seen: bool) -> bool:
         """Takes up a line; whether it tells landmarks.  found: an earlier line of it did."""
         if not line:
             return False
         path, values = _split(line)
         if values is None:
-            if found:
+            if seen:
                 raise UserError(
                     f"{where}: expected a path and ten numbers x1 y1 ... x5 y5 (a label may stand "
                     f"between), found {line[:60]!r}; correct the line"

@@ -58,10 +58,10 @@ class RecordDataset(FaceDataset):
             start = self._exact_start(start)
             end = start + int((self.reader.keys >= start).sum())
         present = (self.reader.keys >= 1) & (self.reader.keys < start)
-        if (found := int(present.sum())) != start - 1:
+        if (listed := int(present.sum())) != start - 1:
             raise UserError(
                 f"{self.reader.describe(0)} announces {start - 1} images but "
-                f"{self.reader.idx_path} lists {found}; one of them is cut or they do not belong "
+                f"{self.reader.idx_path} lists {listed}; one of them is cut or they do not belong "
                 "together, copy both again"
             )
         return range(start, end)

@@ -78,20 +78,20 @@ class PackDraft:
     def _take_up(self) -> None:
         """Goes back to the last image that journal and record agree on."""
         self._journal.seek(0)
-        end = told = 0
+        end = read = 0
         there = self._rec.seek(0, os.SEEK_END)
         for line in self._journal:
             cells = line.rstrip("\n").split("\t")
             if not line.endswith("\n") or (cells[0] == "+" and int(cells[2]) > there):
                 break
-            told += len(line.encode("utf-8", "surrogateescape"))
+            read += len(line.encode("utf-8", "surrogateescape"))
             if cells[0] == "+":
                 end = int(cells[2])
                 self._count(int(cells[1]), end)
             else:
                 self.reasons.append((cells[1], cells[2]))
             self.position += 1
-        self._journal.seek(told)
+        self._journal.seek(read)
         self._journal.truncate()
         self._rec.truncate(end)
         self._rec.seek(end)
@@ -123,7 +123,7 @@ class PackDraft:
             raise self._full(error) from error
 
     def leave_out(self, path: str, reason: str) -> None:
-        """The next source image is of no use."""
+        """The next source image is corrupt."""
         path, reason = (" ".join(text.split()) for text in (path, reason))
         self.reasons.append((path, reason))
         self._note(f"-\t{path}\t{reason}\n")
@@ -232,7 +232,7 @@ def pack_people(
 ) -> Packed:
     """Writes folder ``out``: train.rec, train.idx, property, groups.tsv, skipped.tsv if any.
 
-    skip_bad: leaves out images of no use and people without any, and lists them, where the
+    skip_bad: leaves out corrupt images and identities without any other, and lists them, where the
     packing otherwise ends at the first.  progress: called with (source images done, in all).
     Raises UserError naming the file, for output that exists without ``force``, and for a full
     disk; then nothing is in its final place, and the same call goes on where this one stopped.

@@ -179,7 +179,7 @@ class IndexedRecordReader:
         )
 
     def close(self) -> None:
-        """Closes the file; the reader is of no use afterwards."""
+        """Closes the file; the reader cannot be used afterwards."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

@@ -260,9 +260,9 @@ def _check_announced(report: RecordReport) -> None:
     images, identities = report.announced
     # float32 skips whole numbers above 2^24, so large files announce a neighbour.
     slack = max(images >> 23, 0)
-    found = len(report.labels)
-    if abs(found - images) > slack:
-        report.add_fault(0, 0, f"announces {images} images, {found} are of use")
+    count = len(report.labels)
+    if abs(count - images) > slack:
+        report.add_fault(0, 0, f"announces {images} images, {count} are of use")
     if abs(report.num_ranges - identities) > slack:
         report.add_fault(
             0, 0, f"announces {identities} identities, {report.num_ranges} ranges lie there"

@@ -62,16 +62,16 @@ class RecordFile:
 
         progress: called with the number of bytes done, now and then.
         """
-        at = told = 0
+        at = reported = 0
         while at < self.size:
             run = list(self._sound_run(at)) or [self._next(at)]
             at = run[-1].end
             yield from run
-            if progress is not None and at - told >= _CHUNK:
-                progress(at - told)
-                told = at
+            if progress is not None and at - reported >= _CHUNK:
+                progress(at - reported)
+                reported = at
         if progress is not None:
-            progress(at - told)
+            progress(at - reported)
 
     def _sound_run(self, at: int) -> Iterator[Stretch]:
         """The whole records from byte ``at`` on that end within the bytes read last.
@@ -195,7 +195,7 @@ class RecordFile:
         )
 
     def close(self) -> None:
-        """Closes the file; the object is of no use afterwards."""
+        """Closes the file; the object cannot be used afterwards."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

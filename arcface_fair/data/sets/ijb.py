@@ -61,22 +61,22 @@ def read_ijb(folder: str | Path) -> IJBFolder:
     Raises UserError if a list is missing or wrong, or if lists do not belong together.
     """
     folder = Path(folder)
-    found = sorted((folder / "meta").glob("*_face_tid_mid.txt"))
-    if len(found) != 1:
+    media_lists = sorted((folder / "meta").glob("*_face_tid_mid.txt"))
+    if len(media_lists) != 1:
         raise UserError(
-            f"{folder / 'meta'} holds {len(found)} files *_face_tid_mid.txt, expected one; name "
-            "the folder with meta/ and loose_crop/ of IJB-B or of IJB-C"
+            f"{folder / 'meta'} holds {len(media_lists)} files *_face_tid_mid.txt, expected one; "
+            "name the folder with meta/ and loose_crop/ of IJB-B or of IJB-C"
         )
-    prefix = found[0].name.removesuffix("_face_tid_mid.txt")
+    prefix = media_lists[0].name.removesuffix("_face_tid_mid.txt")
     if not (folder / "loose_crop").is_dir():
         raise UserError(f"{folder} has no folder loose_crop; unpack the images there")
-    names, numbers = _named(found[0], 2)
+    names, numbers = _named(media_lists[0], 2)
     listed = folder / "meta" / f"{prefix}_name_5pts_score.txt"
     listed_names, points = _named(listed, 11)
     if names != listed_names:
         raise UserError(
-            f"{found[0].name} and {listed.name} do not name the same images in the same order "
-            f"({len(names)} and {len(listed_names)}); copy both again"
+            f"{media_lists[0].name} and {listed.name} do not name the same images in the same "
+            f"order ({len(names)} and {len(listed_names)}); copy both again"
         )
     templates, media = numbers.astype(np.int64).T
     pairs, same = _pairs(folder / "meta" / f"{prefix}_template_pair_label.txt", templates)

@@ -3,7 +3,7 @@
 
 Draws verification pairs from labelled images where no list of pairs exists; the rule is ours.
 
-Identities are dealt into ten parts, larger ones first, so that no person stands in two of the
+Identities are split into ten folds, larger ones first, so that no person stands in two of the
 ten folds. From each part come as many genuine as impostor pairs, genuine first. Genuine pairs go
 round: every identity gives one, then every identity another, so that people with many images do
 not outweigh the rest. Impostor pairs take two identities and one image of each, all with equal
@@ -72,7 +72,7 @@ def most_pairs(identities: np.ndarray) -> int:
 
 
 def _deal(identities: np.ndarray) -> list[list[np.ndarray]]:
-    """The images of every identity, dealt into ten parts."""
+    """The images of every identity, split into ten folds."""
     order = np.argsort(identities, kind="stable")
     _, starts = np.unique(np.asarray(identities)[order], return_index=True)
     people = list(np.split(order, starts)[1:]) if len(order) else []
@@ -205,7 +205,7 @@ class PairSet:
 
 @dataclass(frozen=True)
 class Built:
-    """What was written.  images: different ones.  dropped: pairs left out for an image of no use.
+    """What was written.  images: different ones.  dropped: pairs left out for a corrupt image.
 
     residual: median distance in pixels of the moved landmarks from the template; None without
     landmarks.
@@ -237,7 +237,7 @@ def build_set(
 ) -> Built:
     """Writes ``folder``/NAME.bin and reads it back before it gets its name.
 
-    skip_bad: leaves out pairs with an image of no use. progress: called with 1 per image.
+    skip_bad: leaves out pairs with a corrupt image. progress: called with 1 per image.
     Raises UserError naming the image, or if no pair is left.
     """
     path = Path(folder) / f"{pairs.name}.bin"
@@ -295,5 +295,7 @@ def _write_checked(path: Path, images: list[bytes], chosen: list[tuple[Path, Pat
 def _residual(crop: Crop, files: dict[Path, bytes]) -> float | None:
     if crop.landmarks is None:
         return None
-    points = [found for file in files if (found := crop.landmarks.find(file)) is not None]
+    points = [
+        five_points for file in files if (five_points := crop.landmarks.find(file)) is not None
+    ]
     return float(np.median([residual(p, similarity_transform(p)) for p in points]))

@@ -74,7 +74,7 @@ class TrainingImages(Dataset):
     matter which rank or worker asks, or when: resumed runs see what uninterrupted ones see.
     flip: mirror with probability 1/2.  shift: up to so many pixels each way in both directions,
     the border repeated; 0 turns it off.  seed: a whole number from 0.
-    skip_bad_images: the loader replaces an image of no use by another of its batch.
+    skip_bad_images: the loader replaces a corrupt image by another of its batch.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class FaceDataset(ABC):
 
     @abstractmethod
     def read(self, position: int) -> np.ndarray:
-        """uint8 [112, 112, 3] RGB. Raises UserError naming the image if it is of no use."""
+        """uint8 [112, 112, 3] RGB. Raises UserError naming a corrupt image."""
 
     @abstractmethod
     def describe(self, position: int) -> str:

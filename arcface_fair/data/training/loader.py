@@ -188,7 +188,7 @@ class Loader:
         """Ends the workers now; iterating again starts new ones.
 
         Call it when training ends. Left to the garbage collector, PyTorch's workers may be waited
-        for in vain, five seconds each: their queues can be gone before they are told.
+        for in vain, five seconds each: their queues can be gone before they learn of the end.
         """
         self._loader = None
 

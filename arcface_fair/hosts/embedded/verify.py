@@ -85,8 +85,8 @@ class Verification:
     ) -> NDArray[np.float64]:
         if not len(images):
             return np.zeros(0)
-        found = embed_bin(backbone, images, device=self.device, batch_size=batch_size)
-        return squared_distances(found[0::2], found[1::2])
+        embeddings = embed_bin(backbone, images, device=self.device, batch_size=batch_size)
+        return squared_distances(embeddings[0::2], embeddings[1::2])
 
 
 def _share(pairs: int) -> range:

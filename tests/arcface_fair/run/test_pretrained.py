@@ -170,7 +170,7 @@ def test_an_onnx_file_of_another_size_or_network_is_refused_and_changes_nothing(
     net = get_model("small", num_features=4, norm="none")
     before = weights(net)
     with pytest.raises(
-        UserError, match=r"\d+ of \d+ tensors can be told by name, and network 'sma"
+        UserError, match=r"\d+ of \d+ tensors were matched by name, and network 'sma"
     ):
         start_from(net, "small", path)
     assert equal(weights(net), before)

@@ -111,9 +111,9 @@ def _target_gradient(plan: Plan, target: Tensor, rows: Rows, incoming: Incoming)
     slope = constant_part(rows, incoming)
     if incoming.entropy is not None:
         slope = slope - incoming.entropy * log_p
-    found = log_p.exp() * slope
+    gradient = log_p.exp() * slope
     if incoming.ce is not None:
-        found = found - incoming.ce
+        gradient = gradient - incoming.ce
     if incoming.pmax is not None:
-        found = found + torch.where(rows.where == plan.columns, incoming.pmax * rows.pmax, 0)
-    return torch.where(owned, found, 0)
+        gradient = gradient + torch.where(rows.where == plan.columns, incoming.pmax * rows.pmax, 0)
+    return torch.where(owned, gradient, 0)

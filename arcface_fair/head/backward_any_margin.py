@@ -36,9 +36,11 @@ class _Sums:
             for name, value in vars(leaves).items()
         }
 
-    def add(self, block: Leaves, found: tuple[Tensor | None, ...], place: slice | Tensor) -> None:
+    def add(
+        self, block: Leaves, gradients: tuple[Tensor | None, ...], place: slice | Tensor
+    ) -> None:
         names = [name for name, value in vars(block).items() if value is not None]
-        for name, value in zip(names, found, strict=True):
+        for name, value in zip(names, gradients, strict=True):
             total = self.totals[name]
             if value is None or total is None:
                 continue
@@ -60,8 +62,8 @@ def gradient_by_autograd(plan: Plan, leaves: Leaves, rows: Rows, incoming: Incom
             logits = block_logits(plan, block, start)
         labels = _label_columns(plan, start, stop)
         grad = first_gradient(logits.detach(), labels, _local(rows, start, stop), incoming)
-        found = torch.autograd.grad(logits, block.tensors(), grad, allow_unused=True)
-        sums.add(block, found, plan.place(start, stop))
+        gradients = torch.autograd.grad(logits, block.tensors(), grad, allow_unused=True)
+        sums.add(block, gradients, plan.place(start, stop))
     return sums.in_order()
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from arcface_fair.errors import UserError
-from arcface_fair.head import ArcFace, PartialFC, kernels
+from arcface_fair.head import ArcFace, PartialFC, dispatch
 from tests.arcface_fair.head.full_softmax import (
     MARGINS,
     Batch,
@@ -103,7 +103,7 @@ def kernel_used(head: PartialFC, monkeypatch: pytest.MonkeyPatch) -> str:
             zero = torch.zeros(1)
             return zero, zero, zero
 
-        monkeypatch.setattr(kernels, f"{name}_statistics", noted)
+        monkeypatch.setattr(dispatch, f"{name}_statistics", noted)
     head.statistics(torch.ones(64, 4), torch.zeros(64))
     return used[0]
 

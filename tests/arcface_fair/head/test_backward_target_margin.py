@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from arcface_fair.head import chunked_gradient
-from arcface_fair.head.generic import gradient_by_autograd
+from arcface_fair.head.backward_any_margin import gradient_by_autograd
 from tests.arcface_fair.head.full_softmax import make_batch, make_head
 
 
