@@ -22,26 +22,26 @@ def atomic_files(*paths: str | Path) -> Iterator[tuple[BinaryIO, ...]]:
     raises. Missing parent folders are made. Raises UserError where a file cannot be written
     (no permission, disk full, a folder in its place).
     """
-    places = [Path(path) for path in paths]
-    drafts = [place.with_name(f".{place.name}.{os.getpid()}.part") for place in places]
+    targets = [Path(path) for path in paths]
+    drafts = [target.with_name(f".{target.name}.{os.getpid()}.part") for target in targets]
     try:
         with ExitStack() as stack:
-            for place in places:
-                place.parent.mkdir(parents=True, exist_ok=True)
+            for target in targets:
+                target.parent.mkdir(parents=True, exist_ok=True)
             files = tuple(stack.enter_context(draft.open("wb")) for draft in drafts)
             yield files
             for file in files:
                 file.flush()
                 os.fsync(file.fileno())
-        for draft, place in zip(drafts, places, strict=True):
-            os.replace(draft, place)
+        for draft, target in zip(drafts, targets, strict=True):
+            os.replace(draft, target)
     except OSError as error:
-        ours = {str(path) for path in (*places, *drafts, *(p.parent for p in places))}
+        ours = {str(path) for path in (*targets, *drafts, *(p.parent for p in targets))}
         # An error that names another file comes from the block's own reading, not from us.
         if error.filename is not None and str(error.filename) not in ours:
             raise
         raise UserError(
-            f"{places[0]} cannot be written ({error.strerror or error}); "
+            f"{targets[0]} cannot be written ({error.strerror or error}); "
             "choose a folder that can be written and has room"
         ) from error
     finally:

@@ -33,14 +33,14 @@ _HEADER = 4096
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def fingerprint(tensors: Iterable[Tensor], *facts: object) -> str:
-    """A hex digest of a model's tensors and of facts about the record; any change changes it."""
+def fingerprint(tensors: Iterable[Tensor], *identifiers: object) -> str:
+    """A hex digest of a model and of what identifies the record; any change changes it."""
     digest = hashlib.sha256()
     for tensor in tensors:
         flat = tensor.detach().cpu().contiguous()
         digest.update(f"{flat.dtype}{tuple(flat.shape)}".encode())
         digest.update(flat.flatten().view(torch.uint8).numpy().tobytes())
-    digest.update(repr(facts).encode())
+    digest.update(repr(identifiers).encode())
     return digest.hexdigest()
 
 

@@ -260,7 +260,7 @@ def outputs_table(lines: Sequence[Line]) -> str:
 def numbers(line: Line) -> dict[str, list[float]]:
     """Every number that a run config's plugins wrote, by its path, over seeds."""
     found: dict[str, list[float]] = {}
-    for outputs in line.facts.values():
+    for outputs in line.outputs.values():
         for path, value in _flat(outputs):
             found.setdefault(path, []).append(value)
     return found

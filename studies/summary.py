@@ -38,7 +38,7 @@ class Line:
     against_baseline: Differences
     controls: dict[str, Differences] = field(default_factory=dict)  # row minus control
     closed: dict[str, Paired] = field(default_factory=dict)  # shares of the gap
-    facts: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _line(results: Results, name: str, split: str, remarks: list[str]) -> Line:
         against_baseline={} if base == name else _differences(results, name, base, split, remarks),
         controls={c: _differences(results, name, c, split, remarks) for c in controls},
         closed=_closed(results, name, split),
-        facts=_facts(results, name, split),
+        outputs=_outputs(results, name, split),
     )
 
 
@@ -178,7 +178,7 @@ def _closed(results: Results, name: str, split: str) -> dict[str, Paired]:
     return found
 
 
-def _facts(results: Results, name: str, split: str) -> dict[str, Any]:
+def _outputs(results: Results, name: str, split: str) -> dict[str, Any]:
     """What plugins and the diagnosis said, by seed; only what there is."""
     found: dict[str, Any] = {}
     for seed, record in results.records(name, split).items():

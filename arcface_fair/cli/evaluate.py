@@ -38,7 +38,7 @@ PACKAGES = ("numpy", "torch", "onnxruntime", "scikit-learn", "fairlearn", "matpl
 PICTURES = {"maps": "attention maps", "partitions": "partitions"}
 
 
-def run_facts(sets: Mapping[str, str]) -> dict[str, str]:
+def run_metadata(sets: Mapping[str, str]) -> dict[str, str]:
     """Names and values for the page's last section."""
     import arcface_fair
 
@@ -207,7 +207,7 @@ def run(args: argparse.Namespace) -> None:
     if not sets:
         _refuse_files(args)
         return
-    report = _report(args, judged, metadata, {n: s.facts() for n, s in sets.items()}, pairs)
+    report = _report(args, judged, metadata, {n: s.source() for n, s in sets.items()}, pairs)
     _tell(report)
     _write(report, args)
 
@@ -242,14 +242,14 @@ def _report(
             resamples=args.resamples,
             level=args.level,
             seed=args.seed,
-            facts=run_facts(sets),
+            metadata=run_metadata(sets),
             model_facts=metadata,
             figures=figures_of_runs(args.models),
             on_resamples=bar.update,
         )
     warned = tuple(f"{text}." for known in metadata.values() if (text := known.get("warning")))
     models = tuple(replace(m, all_pairs=pairs.get(m.name)) for m in report.models)
-    return replace(report, models=models, words=(*report.words, *warned))
+    return replace(report, models=models, warnings=(*report.warnings, *warned))
 
 
 def _tell(report: Report) -> None:
@@ -261,7 +261,7 @@ def _tell(report: Report) -> None:
     }
     print(side_by_side(tables))
     print(f"\n{intervals(report)}\n\n{at_one_threshold(report)}")
-    for sentence in report.words:
+    for sentence in report.warnings:
         print(f"- {sentence}")
 
 

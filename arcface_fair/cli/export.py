@@ -32,12 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STD",
         help="what the training divided x - 127.5 by: 127.5 (arcface_torch), 128 (GABN's code)",
     )
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--out", type=Path, help="file to write (default: model.onnx beside it)")
-    place.add_argument(
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument("--out", type=Path, help="file to write (default: model.onnx beside it)")
+    target.add_argument(
         "--pack", type=Path, metavar="DIR", help="folder for FaceAnalysis(name=DIR), with manifest"
     )
-    place.add_argument(
+    target.add_argument(
         "--server", type=Path, metavar="DIR", help="models folder for InsightFace Server"
     )
     parser.add_argument("--detector", type=Path, help="a detector to put into the pack")
@@ -77,8 +77,8 @@ def run(args: argparse.Namespace) -> None:
     pack = _plan(args, model, folder) if folder else None
     backbone = load_backbone(model)
     out = pack.recogniser if pack else args.out or model.weights.with_suffix(".onnx")
-    facts = model.provenance() | ({"network": model.network} if model.network else {})
-    path = export_onnx(backbone, out, opset=args.opset, train_std=std, metadata=facts)
+    metadata = model.provenance() | ({"network": model.network} if model.network else {})
+    path = export_onnx(backbone, out, opset=args.opset, train_std=std, metadata=metadata)
     _say(path, args.opset, std)
     if pack:
         _finish(pack, args)
@@ -147,7 +147,7 @@ def _variant(
     kind: str, reference: Path, backbone: nn.Module, opset: int, std: float, sets: Any
 ) -> None:
     """Writes one side file, measures what it loses, and keeps the figures in it."""
-    from arcface_fair.export.onnx_file import add_facts
+    from arcface_fair.export.onnx_file import add_properties
     from arcface_fair.export.runtime import OnnxEmbedder
     from arcface_fair.export.variants import VARIANTS, export_variant
     from arcface_fair.judge.protocols import agreement_by_group
@@ -164,4 +164,4 @@ def _variant(
             f"points), cosine to the reference at least {row.agreement.cosine_min:.6f}"
         )
     print("\n".join(f"  {line}" for line in loss))
-    add_facts(path, {"measured": "; ".join(loss)})
+    add_properties(path, {"measured": "; ".join(loss)})

@@ -40,7 +40,7 @@ def choose(report: RecordReport, groups: Attribute | None, people: int) -> list[
         sets = [(name, present[codes == code]) for code, name in named]
     for name, members in sets:
         places = np.linspace(0, len(members) - 1, min(people, len(members)))
-        chosen += [(name, int(members[int(place)])) for place in places]
+        chosen += [(name, int(members[int(position)])) for position in places]
     return chosen
 
 
@@ -70,11 +70,11 @@ def row_of(title: str, images: Sequence[np.ndarray], across: int) -> np.ndarray:
     text = title.encode("ascii", "replace").decode()
     font = cv2.FONT_HERSHEY_SIMPLEX
     cv2.putText(row, text, (3, _TITLE - 6), font, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
-    for place, image in enumerate(images[:across]):
+    for position, image in enumerate(images[:across]):
         scale = FACE_SIZE / max(image.shape[:2])
         size = [max(1, round(edge * scale)) for edge in image.shape[1::-1]]
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale != 1 else image
-        left = place * (FACE_SIZE + _GAP)
+        left = position * (FACE_SIZE + _GAP)
         row[_TITLE : _TITLE + small.shape[0], left : left + small.shape[1]] = small
     return row
 

@@ -226,8 +226,8 @@ class GroupTable:
                 "with empty cells where a group is unknown"
             )
         by_column = {
-            column: [rows[identity][place] for identity in range(num_classes)]
-            for place, column in enumerate(columns)
+            column: [rows[identity][position] for identity in range(num_classes)]
+            for position, column in enumerate(columns)
         }
         class_names = by_column.pop("name", None)
         del by_column["identity"]

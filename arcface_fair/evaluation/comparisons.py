@@ -127,7 +127,7 @@ def people_of_pairs(images: Sequence[bytes], same: ArrayLike) -> tuple[Ints, tup
     """
     genuine = np.asarray(same, bool)
     first: dict[bytes, int] = {}
-    number = np.array([first.setdefault(image, place) for place, image in enumerate(images)])
+    number = np.array([first.setdefault(image, position) for position, image in enumerate(images)])
     sides = number.reshape(-1, 2)
     leader = list(range(len(images)))
 

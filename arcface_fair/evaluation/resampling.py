@@ -181,7 +181,8 @@ def pair_weights(same: Bools, rng: np.random.Generator, count: int) -> Floats:
 def _weightings(
     groups: Mapping[str, Comparisons], resamples: int, seed: int
 ) -> Iterator[tuple[dict[str, Floats], dict[str, Floats]]]:
-    streams = {name: np.random.default_rng((seed, place)) for place, name in enumerate(groups)}
+    names = enumerate(groups)
+    streams = {name: np.random.default_rng((seed, number)) for number, name in names}
     for start in range(0, resamples, CHUNK):
         count = min(CHUNK, resamples - start)
         yield (

@@ -68,10 +68,8 @@ def rate_estimates(
     if not resamples:
         return {f: Estimate(float(v), np.nan, np.nan) for f, v in zip(fprs, value, strict=True)}
     return {
-        fpr: clipped(
-            interval(float(value[place]), people[:, place], pairs[:, place], level), 0.0, 1.0
-        )
-        for place, fpr in enumerate(fprs)
+        fpr: clipped(interval(float(value[at]), people[:, at], pairs[:, at], level), 0.0, 1.0)
+        for at, fpr in enumerate(fprs)
     }
 
 

@@ -75,17 +75,17 @@ def pool_templates(
             f"features of {bad.size} of {len(rows)} images hold NaN or infinity, the first of "
             f"image {bad[0]}; the network has probably diverged, use an earlier checkpoint"
         )
-    pairs, place = np.unique(np.stack([whose, medium], 1), axis=0, return_inverse=True)
-    by_medium = _mean_by(rows * factor[:, None], place.ravel(), len(pairs))
+    pairs, position = np.unique(np.stack([whose, medium], 1), axis=0, return_inverse=True)
+    by_medium = _mean_by(rows * factor[:, None], position.ravel(), len(pairs))
     ids, start = np.unique(pairs[:, 0], return_index=True)
     pooled = np.add.reduceat(by_medium, start, axis=0)
     norms = np.sqrt(np.einsum("ij,ij->i", pooled, pooled))
     return Templates(ids, pooled / np.where(norms > 0, norms, 1.0)[:, None])
 
 
-def _mean_by(rows: Floats, place: Ints, count: int) -> Floats:
-    order = np.argsort(place, kind="stable")
-    sizes = np.bincount(place, minlength=count)
+def _mean_by(rows: Floats, position: Ints, count: int) -> Floats:
+    order = np.argsort(position, kind="stable")
+    sizes = np.bincount(position, minlength=count)
     return np.add.reduceat(rows[order], np.cumsum(sizes) - sizes, axis=0) / sizes[:, None]
 
 
@@ -171,9 +171,9 @@ def identify(
     who, asked = np.asarray(gallery_people), np.asarray(probe_people)
     _check(entries, who, faces, asked)
     order = np.argsort(who)
-    place = np.searchsorted(who[order], asked).clip(max=len(who) - 1)
-    enrolled = who[order][place] == asked
-    own = order[place]
+    position = np.searchsorted(who[order], asked).clip(max=len(who) - 1)
+    enrolled = who[order][position] == asked
+    own = order[position]
     best, mine, before = (np.empty(len(faces)) for _ in range(3))
     for start in range(0, len(faces), block):
         part = slice(start, start + block)

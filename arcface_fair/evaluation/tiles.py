@@ -54,8 +54,8 @@ def upper_tiles(starts: Ints, ends: Ints, size: int) -> Iterator[tuple[int, int,
         for section, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True))
         for at in range(start, end, size)
     ]
-    for place, (section, rows) in enumerate(blocks):
-        for other, columns in blocks[place:]:
+    for position, (section, rows) in enumerate(blocks):
+        for other, columns in blocks[position:]:
             yield section, other, (rows, columns)
 
 

@@ -41,7 +41,7 @@ def export_onnx(
     """Writes `backbone` to `path` and returns it; the backbone itself is not changed.
 
     The file is checked against the backbone before it gets its name; if it fails, nothing is
-    left behind. The same weights and metadata give the same bytes. `metadata` joins the facts
+    left behind. The same weights and metadata give the same bytes. `metadata` joins the properties
     that are always there (normalisation, colour order, version).
     train_std: what the training divided x - 127.5 by; another value than the runtimes' 127.5 is
     folded into the first convolution of the file.
@@ -56,13 +56,13 @@ def export_onnx(
             f"opset is {opset}; choose {MFR_OPSET} (old runtimes, MFR) to {LAST_OPSET}, "
             f"{DEFAULT_OPSET} is usual"
         )
-    facts = _facts(metadata or {}, train_std)
+    properties = _properties(metadata or {}, train_std)
     _check_size(backbone)
     plain = plain_copy(backbone)
     fold_input_scale(plain, train_std)
     with drafted(path) as draft:
         trace(plain, draft, opset)
-        add_facts(draft, facts)
+        add_properties(draft, properties)
         check_onnx(draft, plain, opset)
     return path
 
@@ -86,8 +86,8 @@ def drafted(path: Path) -> Iterator[Path]:
         ) from error
 
 
-def _facts(metadata: Mapping[str, str], train_std: float) -> dict[str, str]:
-    facts = {
+def _properties(metadata: Mapping[str, str], train_std: float) -> dict[str, str]:
+    properties = {
         "arcface_fair_version": arcface_fair.__version__,
         "color": "RGB",
         "input_mean": "127.5",
@@ -96,8 +96,8 @@ def _facts(metadata: Mapping[str, str], train_std: float) -> dict[str, str]:
         "train_std": f"{train_std:g}",
     }
     if train_std != RUNTIME_STD:
-        facts["folded"] = f"first convolution times {RUNTIME_STD:g} / {train_std:g}"
-    return {str(key): str(value) for key, value in metadata.items()} | facts
+        properties["folded"] = f"first convolution times {RUNTIME_STD:g} / {train_std:g}"
+    return {str(key): str(value) for key, value in metadata.items()} | properties
 
 
 def _check_size(backbone: nn.Module) -> None:
@@ -141,10 +141,10 @@ def trace(plain: nn.Module, path: Path, opset: int, *, batch: int | None = None)
         )
 
 
-def add_facts(path: Path, facts: Mapping[str, str]) -> None:
+def add_properties(path: Path, properties: Mapping[str, str]) -> None:
     """Adds metadata to the file, in the order of their names."""
     onnx = require("onnx")
     model = onnx.load(str(path), load_external_data=False)
     known = {entry.key: entry.value for entry in model.metadata_props}
-    onnx.helper.set_model_props(model, dict(sorted((known | dict(facts)).items())))
+    onnx.helper.set_model_props(model, dict(sorted((known | dict(properties)).items())))
     path.write_bytes(model.SerializeToString(deterministic=True))

@@ -169,7 +169,7 @@ def _check_manifest(path: Path, model_id: str) -> None:
         )
 
 
-def _facts(path: Path) -> tuple[str, int]:
+def _properties(path: Path) -> tuple[str, int]:
     """SHA-256 and the embedding size."""
     (output,) = require("onnx").load(str(path)).graph.output
     size = output.type.tensor_type.shape.dim[1].dim_value
@@ -177,7 +177,7 @@ def _facts(path: Path) -> tuple[str, int]:
 
 
 def _package(pack: Pack) -> dict[str, Any]:
-    digest, size = _facts(pack.recogniser)
+    digest, size = _properties(pack.recogniser)
     detector = pack.folder / pack.detector.name
     return {
         "manifest_version": 2,
@@ -201,7 +201,7 @@ def _package(pack: Pack) -> dict[str, Any]:
 
 
 def _server(pack: Pack, version: str) -> dict[str, Any]:
-    digest, size = _facts(pack.recogniser)
+    digest, size = _properties(pack.recogniser)
     return {
         "manifest_version": 1,
         "model_id": pack.model_id,

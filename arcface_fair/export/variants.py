@@ -19,7 +19,7 @@ from torch import nn
 from arcface_fair.errors import UserError
 from arcface_fair.export.check import breach_by_name
 from arcface_fair.export.fold import RUNTIME_STD, fold_input_scale
-from arcface_fair.export.onnx_file import DEFAULT_OPSET, add_facts, drafted, plain_copy, trace
+from arcface_fair.export.onnx_file import DEFAULT_OPSET, add_properties, drafted, plain_copy, trace
 from arcface_fair.files import sha256
 from arcface_fair.optional import require
 
@@ -64,7 +64,9 @@ def export_variant(
     with drafted(path) as draft:
         makers[kind](draft)
         digest = sha256(reference)
-        add_facts(draft, _facts_of(reference) | {"variant": kind, "variant_of_sha256": digest})
+        add_properties(
+            draft, _properties_of(reference) | {"variant": kind, "variant_of_sha256": digest}
+        )
         _check(draft, kind)
     return path
 
@@ -131,7 +133,7 @@ def _integers(reference: Path, draft: Path) -> None:
         logging.disable(silenced)
 
 
-def _facts_of(reference: Path) -> dict[str, str]:
+def _properties_of(reference: Path) -> dict[str, str]:
     model = require("onnx").load(str(reference), load_external_data=False)
     return {entry.key: entry.value for entry in model.metadata_props}
 

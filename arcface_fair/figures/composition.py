@@ -99,7 +99,7 @@ def colours(count: int, of: tuple[str, ...] = COLOURS) -> list[Any]:
     """One colour per value."""
     if count <= len(of):
         return list(of[:count])
-    return [pyplot().get_cmap("tab20")(place % 20) for place in range(count)]
+    return [pyplot().get_cmap("tab20")(position % 20) for position in range(count)]
 
 
 def draw_composition(run: PartitionedRun, path: Path) -> Path | None:
@@ -118,13 +118,13 @@ def draw_composition(run: PartitionedRun, path: Path) -> Path | None:
     figure, grid = plt.subplots(
         down, across, figsize=(1.4 + 3.1 * across, 2.3 * down), layout="constrained", squeeze=False
     )
-    for place, (name, attribute) in enumerate(shown.items()):
+    for position, (name, attribute) in enumerate(shown.items()):
         for column, stage in enumerate(stages):
-            _subsets_by_group(grid[2 * place, column], stage, attribute)
-            _groups_by_subset(grid[2 * place + 1, column], stage, attribute)
-        grid[2 * place, 0].set_ylabel(f"made of, by {name}")
-        grid[2 * place + 1, 0].set_ylabel("goes to subset")
-        for axes, title in ((grid[2 * place, -1], name), (grid[2 * place + 1, -1], "subset")):
+            _subsets_by_group(grid[2 * position, column], stage, attribute)
+            _groups_by_subset(grid[2 * position + 1, column], stage, attribute)
+        grid[2 * position, 0].set_ylabel(f"made of, by {name}")
+        grid[2 * position + 1, 0].set_ylabel("goes to subset")
+        for axes, title in ((grid[2 * position, -1], name), (grid[2 * position + 1, -1], "subset")):
             handles, labels = axes.get_legend_handles_labels()
             axes.legend(
                 handles, labels, title=title, loc="center left", bbox_to_anchor=(1.02, 0.5),
@@ -157,8 +157,8 @@ def _stack(axes: Any, rows: np.ndarray, labels: Any, parts: Any, palette: Any) -
     for part, name in enumerate(parts):
         axes.bar(range(len(rows)), heights[:, part], 0.75, bottom, color=palette[part], label=name)
         bottom += heights[:, part]
-    for place, count in enumerate(counts):
-        axes.text(place, 101, f"{count}", ha="center", va="bottom", fontsize=8)
+    for position, count in enumerate(counts):
+        axes.text(position, 101, f"{count}", ha="center", va="bottom", fontsize=8)
     axes.set_xticks(range(len(rows)), labels)
     axes.set_ylim(0, 112)
     axes.set_yticks([0, 50, 100], ["0 %", "50 %", "100 %"])
@@ -178,9 +178,9 @@ def draw_follows(run: PartitionedRun, path: Path) -> Path | None:
     names = sorted(best, key=lambda name: -best[name])[:_MOST_ATTRIBUTES]
     figure, axes = plt.subplots(figsize=(7.0, 1.4 + 0.42 * len(names)), layout="constrained")
     width = 0.8 / len(run.stages)
-    for place, (stage, one) in enumerate(zip(run.stages, measures, strict=True)):
-        at = np.arange(len(names)) + (place - (len(run.stages) - 1) / 2) * width
-        colour = COLOURS[place % len(COLOURS)]
+    for position, (stage, one) in enumerate(zip(run.stages, measures, strict=True)):
+        at = np.arange(len(names)) + (position - (len(run.stages) - 1) / 2) * width
+        colour = COLOURS[position % len(COLOURS)]
         label = f"stage {stage.number}"
         axes.barh(at, [one[n]["nmi"] for n in names], width * 0.9, color=colour, label=label)
         chance = [one[n]["chance"] for n in names]
@@ -215,8 +215,8 @@ def _share_bar(axes: Any, row: int, attribute: Attribute) -> None:
     left = 0.0
     ordered = sorted(shares(attribute).items(), key=lambda item: -item[1])
     # One hue that fades from the largest value to the smallest: the order is the message.
-    for place, (name, share) in enumerate(ordered):
-        tone = 0.85 - 0.65 * place / max(len(ordered) - 1, 1)
+    for position, (name, share) in enumerate(ordered):
+        tone = 0.85 - 0.65 * position / max(len(ordered) - 1, 1)
         axes.barh(row, 100 * share, 0.8, left, color=pyplot().get_cmap("Blues")(tone),
                   edgecolor="white", linewidth=0.8)  # fmt: skip
         if 100 * share > 1.15 * len(name) + 1:

@@ -61,7 +61,7 @@ class VerificationSet:
         rows = np.concatenate(parts)[which]
         return Comparisons.of_embeddings(rows[0::2], rows[1::2], self.same, self.people, self.notes)
 
-    def facts(self) -> str:
+    def source(self) -> str:
         """The file's path and SHA-256, and how it was drawn where ``world.json`` tells."""
         source = f"{self.path}, SHA-256 {sha256(self.path)}"
         world = self.path.parent / "world.json"
@@ -148,17 +148,19 @@ def embedder(
     device, size = choose_device(device), batch_size
     if model.lower().endswith(".onnx"):
         onnx = OnnxEmbedder(model, device)
-        facts = {"file": model, "SHA-256": sha256(Path(model)), **onnx_facts(Path(model))}
-        return (lambda images, done: embed_batches(onnx, images, size, done)), facts
+        metadata = {"file": model, "SHA-256": sha256(Path(model)), **onnx_metadata(Path(model))}
+        return (lambda images, done: embed_batches(onnx, images, size, done)), metadata
     trained = find_model(model, network, embedding_size)
     backbone = load_backbone(trained).to(device)
-    facts = {"file": str(trained.weights), "SHA-256": sha256(trained.weights)}
-    facts |= {"network": trained.network} if trained.network else {}
-    facts["input"] = "RGB 112 x 112, (x - 127.5) / 127.5"
-    return (lambda images, done: embed_bin(backbone, images, device, size, on_images=done)), facts
+    metadata = {"file": str(trained.weights), "SHA-256": sha256(trained.weights)}
+    metadata |= {"network": trained.network} if trained.network else {}
+    metadata["input"] = "RGB 112 x 112, (x - 127.5) / 127.5"
+    return (
+        lambda images, done: embed_bin(backbone, images, device, size, on_images=done)
+    ), metadata
 
 
-def onnx_facts(path: Path) -> dict[str, str]:
+def onnx_metadata(path: Path) -> dict[str, str]:
     """How InsightFace's rule normalises the input of this file, and whether that may be wrong."""
     import onnx  # of the `deploy` extra
 
@@ -168,14 +170,14 @@ def onnx_facts(path: Path) -> dict[str, str]:
     if inside:
         return {"input": "RGB 112 x 112, raw: names of the first nodes say that the graph "
                 "normalises"}  # fmt: skip
-    facts = {"input": "RGB 112 x 112, (x - 127.5) / 127.5"}
+    metadata = {"input": "RGB 112 x 112, (x - 127.5) / 127.5"}
     if nodes and nodes[0].op_type in NORMALISING:
-        facts["warning"] = (
+        metadata["warning"] = (
             f"{path.name} begins with {nodes[0].op_type}, as a graph does that normalises its "
             "input; by its node names InsightFace's loaders normalise as well. If so, these are "
             "the figures that they would get, and not the model's own"
         )
-    return facts
+    return metadata
 
 
 def _starts(names: list[str], *prefixes: str) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a plugin is given: the facts of the run, and the step before and after the head.
+"""What a plugin is given: what is known of the run, and the step before and after the head.
 
 B rows on this rank, N rows of the whole batch (all ranks' rows in rank order), D embedding size,
 C classes in all.

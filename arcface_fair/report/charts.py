@@ -26,11 +26,11 @@ def bars(report: Report, metric: Metric, label: str) -> str:
     chart, axes = _canvas(size)
     width = 0.8 / len(report.models)
     lowest = 100.0
-    for place, model in enumerate(report.models):
+    for position, model in enumerate(report.models):
         estimates = [model.estimates[metric.of(group).key] for group in groups]
-        at = np.arange(len(groups)) + (place - (len(report.models) - 1) / 2) * width
+        at = np.arange(len(groups)) + (position - (len(report.models) - 1) / 2) * width
         values, errors = _in_percent(estimates)
-        style = {"color": COLOURS[place % len(COLOURS)], "label": model.name}
+        style = {"color": COLOURS[position % len(COLOURS)], "label": model.name}
         if flat:
             axes.barh(at, values, width * 0.92, xerr=errors, capsize=1.5, **style)
         else:
@@ -67,8 +67,8 @@ def curves(model: Model, threshold: float) -> str:
     """ROC and DET per group, by scikit-learn, with each group's place at the one threshold."""
     metrics = require("sklearn.metrics", "report")
     chart, axes = _canvas((WIDTH, 3.6), columns=2)
-    for place, (name, group) in enumerate(model.groups.items()):
-        colour = COLOURS[place % len(COLOURS)]
+    for position, (name, group) in enumerate(model.groups.items()):
+        colour = COLOURS[position % len(COLOURS)]
         fpr, tpr, _ = metrics.roc_curve(group.same, group.scores)
         fmr, fnmr, _ = metrics.det_curve(group.same, group.scores)
         axes[0].plot(*_thinned(100 * fpr, 100 * tpr), color=colour, label=name, linewidth=1.2)
@@ -103,9 +103,9 @@ def histograms(model: Model, threshold: float) -> str:
     scores = np.concatenate([group.scores for group in groups.values()])
     bins = np.linspace(scores.min() - 1e-9, scores.max() + 1e-9, 41)
     flat = np.atleast_1d(axes).ravel()
-    for place, (name, group) in enumerate(groups.items()):
-        colour = COLOURS[place % len(COLOURS)]
-        spot = flat[place]
+    for position, (name, group) in enumerate(groups.items()):
+        colour = COLOURS[position % len(COLOURS)]
+        spot = flat[position]
         spot.hist(group.scores[group.same], bins, density=True, color=colour, alpha=0.45)
         spot.hist(
             group.scores[~group.same], bins, density=True, histtype="step", color=colour, lw=1.2
@@ -145,9 +145,9 @@ def all_pairs_curves(model: Model) -> str:
     """TPR over FPR of every scope, as far as the kept impostors reach."""
     assert model.all_pairs is not None
     chart, axes = _canvas((WIDTH, 3.4))
-    for place, scope in enumerate(model.all_pairs.scopes):
+    for position, scope in enumerate(model.all_pairs.scopes):
         fpr, tpr = scope.curve
-        style = {"color": "#444" if place == 0 else COLOURS[(place - 1) % len(COLOURS)]}
+        style = {"color": "#444" if position == 0 else COLOURS[(position - 1) % len(COLOURS)]}
         axes.plot(np.maximum(fpr, 1e-12), 100 * tpr, label=scope.name, linewidth=1.3, **style)
     axes.set(xscale="log", xlabel="FPR", ylabel="TPR, %")
     tiny = 1 / max(max(scope.impostor, 1) for scope in model.all_pairs.scopes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a report says, before anybody decides how it looks: metrics, intervals, words, facts."""
+"""What a report says, before anybody decides how it looks: metrics, intervals, warnings, metadata."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from arcface_fair.evaluation.verification import too_few
 
 @dataclass(frozen=True)
 class Model:
-    """One model: its metrics by key, the comparisons behind them, facts about the file.
+    """One model: its metrics by key, the comparisons behind them, metadata about the file.
 
     all_pairs: what `all_pairs` found, if it was asked.
     """
@@ -35,7 +35,7 @@ class Model:
     name: str
     groups: Mapping[str, Comparisons]
     estimates: Mapping[str, Estimate]
-    facts: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
     all_pairs: AllPairs | None = None
 
 
@@ -43,8 +43,8 @@ class Model:
 class Report:
     """Everything a page or a file shows.
 
-    differences: second model minus first, paired, if there are two. words: sentences to read first.
-    facts: command, versions, data; figures: more pictures, (caption, PNG bytes).
+    differences: second model minus first, paired, if there are two. warnings: to read first.
+    metadata: command, versions, data; figures: more pictures, (caption, PNG bytes).
     """
 
     title: str
@@ -53,8 +53,8 @@ class Report:
     level: float
     resamples: int
     differences: Mapping[str, Estimate] = field(default_factory=dict)
-    words: tuple[str, ...] = ()
-    facts: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
     figures: tuple[tuple[str, bytes], ...] = ()
 
     @cached_property
@@ -76,7 +76,7 @@ def build_report(
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
-    facts: Mapping[str, str] | None = None,
+    metadata: Mapping[str, str] | None = None,
     model_facts: Mapping[str, Mapping[str, str]] | None = None,
     figures: tuple[tuple[str, bytes], ...] = (),
     on_resamples: Callable[[int], object] = lambda count: None,
@@ -100,8 +100,10 @@ def build_report(
     if len(models) == 2:
         old, new = drawn.values()
         changes = new.minus(old).changes(level)
-    words = (*fall_in_words(models, changes, protocol), *notes(first, protocol))
-    return Report(title, models, protocol, level, resamples, changes, words, facts or {}, figures)
+    warnings = (*fall_in_words(models, changes, protocol), *notes(first, protocol))
+    return Report(
+        title, models, protocol, level, resamples, changes, warnings, metadata or {}, figures
+    )
 
 
 def notes(groups: Mapping[str, Comparisons], protocol: Protocol) -> list[str]:

@@ -95,7 +95,7 @@ def as_dict(report: Report) -> dict[str, Any]:
     """Plain values for JSON."""
     return {
         "title": report.title,
-        "facts": dict(report.facts),
+        "facts": dict(report.metadata),
         "protocol": {
             "fprs": list(report.protocol.fprs),
             "fmr": report.protocol.fmr,
@@ -103,7 +103,7 @@ def as_dict(report: Report) -> dict[str, Any]:
             "interval": report.level,
             "resamples": report.resamples,
         },
-        "words": list(report.words),
+        "words": list(report.warnings),
         "models": {model.name: _model(model) for model in report.models},
         "differences": _estimates(report.differences),
     }
@@ -114,7 +114,11 @@ def _model(model: Model) -> dict[str, Any]:
         name: {"pairs": len(group.same), "genuine": int(group.same.sum())}
         for name, group in model.groups.items()
     }
-    values = {"facts": dict(model.facts), "groups": counts, "figures": _estimates(model.estimates)}
+    values = {
+        "facts": dict(model.metadata),
+        "groups": counts,
+        "figures": _estimates(model.estimates),
+    }
     if model.all_pairs is None:
         return values
     return values | {"all_pairs": [_scope(scope) for scope in model.all_pairs.scopes]}

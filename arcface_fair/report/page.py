@@ -40,20 +40,20 @@ def write_html(report: Report, path: str | Path) -> Path:
 def page(report: Report) -> str:
     """The page's text: the template says what stands where, the functions below make the parts."""
     parts = {
-        "warnings": warnings_box(report.words),
+        "warnings": warnings_box(report.warnings),
         "overview": _overview(report),
         "by_group": _by_group(report),
         "one_threshold": _one_threshold(report),
         "change": _change(report) if report.differences else "",
         "more": "".join(photograph(data, text) for text, data in report.figures),
-        "counts": _counts(report) + definitions(report.facts),
+        "counts": _counts(report) + definitions(report.metadata),
     }
     by_model = {
         "frames": [(model.name, _frame(model)) for model in report.models],
         "scores": [(model.name, _pictures(model)) for model in report.models],
         "all_pairs": [(m.name, _all_pairs(m)) for m in report.models if m.all_pairs is not None],
         "models": [
-            (model.name, definitions(model.facts)) for model in report.models if model.facts
+            (model.name, definitions(model.metadata)) for model in report.models if model.metadata
         ],
     }
     return render(

@@ -73,12 +73,12 @@ def find_saves(folder: Path, count: int | None = None) -> dict[Save, dict[int, P
     saves: dict[Save, dict[int, Path]] = {}
     for path, rank in files.items():
         state = read_state(path, mapped=True)
-        facts = state.get("facts", {})
+        metadata = state.get("facts", {})
         save = Save(
             state["epoch"],
-            state.get("step", 0) * facts.get("global_batch", 1),
+            state.get("step", 0) * metadata.get("global_batch", 1),
             state["global_step"],
-            facts.get("world_size", count),
+            metadata.get("world_size", count),
         )
         saves.setdefault(save, {})[rank] = path
     return saves
@@ -152,9 +152,9 @@ def read_state(path: Path, *, mapped: bool = False) -> dict[str, Any]:
 
 
 __all__ = [
-    "FREE_FACTS",
+    "FREE_METADATA",
     "UPSTREAM_KEYS",
-    "check_facts",
+    "check_metadata",
     "checkpoint_path",
     "keep_model",
     "kept_centres_path",
@@ -166,7 +166,7 @@ __all__ = [
 ]
 
 # What a run may change when it resumes: the parts are resharded, the step is counted anew.
-FREE_FACTS = ("world_size", "global_batch")
+FREE_METADATA = ("world_size", "global_batch")
 
 
 def _previous(path: Path) -> Path:
@@ -226,12 +226,12 @@ def kept_centres_path(folder: Path, epoch: int, rank: int) -> Path:
     return folder / f"centres_epoch_{epoch}_gpu_{rank}.pt"
 
 
-def load_checkpoint(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+def load_checkpoint(folder: Path, metadata: dict[str, Any]) -> dict[str, Any]:
     """This rank's state of the newest step that all ranks hold, resharded where R has changed.
 
-    ``facts`` (network, embedding_size, num_classes...) must equal those of the checkpoint; those
-    of `FREE_FACTS` may differ. The state says under "written_by" how many ranks wrote it. With as
-    many ranks as then every rank needs its own file alone, else all ranks need all files.
+    ``metadata`` (network, embedding_size, num_classes...) must equal those of the checkpoint;
+    those of `FREE_METADATA` may differ. The state says under "written_by" how many ranks wrote it.
+    With as many ranks as then every rank needs its own file alone, else all ranks need all files.
     Raises UserError on every rank when there is no checkpoint, when it belongs to another run, or
     when its parts are not of one step.
     """
@@ -246,8 +246,8 @@ def load_checkpoint(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     state: dict[str, Any] = {}
     with dist.failing_together():
         state = _own_state(folder, save, seen.get(save, {}))
-        check_facts(state.get("facts", {}), facts, folder)
-        _check_classes(state, facts, folder)
+        check_metadata(state.get("facts", {}), metadata, folder)
+        _check_classes(state, metadata, folder)
     return state | {"written_by": save.world_size}
 
 
@@ -274,24 +274,24 @@ def _own_state(folder: Path, save: Save, seen: dict[int, Path]) -> dict[str, Any
     return reshard.cut(states, rank, world_size)
 
 
-def _check_classes(state: dict[str, Any], facts: dict[str, Any], folder: Path) -> None:
+def _check_classes(state: dict[str, Any], metadata: dict[str, Any], folder: Path) -> None:
     """arcface_torch's files do not tell the number of classes; their class centres do."""
-    if "num_classes" not in facts:
+    if "num_classes" not in metadata:
         return
     held = len(state["state_dict_softmax_fc"]["weight"])
-    expected = len(shard_of(facts["num_classes"], dist.rank(), dist.world_size()))
+    expected = len(shard_of(metadata["num_classes"], dist.rank(), dist.world_size()))
     if held != expected:
         raise UserError(
             f"the checkpoint in {folder} gives rank {dist.rank()} {held} classes, this run of "
-            f"{facts['num_classes']} classes wants {expected}; resume with the data of that run, "
-            "and with all of its parts in the folder"
+            f"{metadata['num_classes']} classes wants {expected}; resume with the data of that "
+            "run, and with all of its parts in the folder"
         )
 
 
-def check_facts(written: dict[str, Any], expected: dict[str, Any], folder: Path) -> None:
+def check_metadata(written: dict[str, Any], expected: dict[str, Any], folder: Path) -> None:
     """Raises UserError for the first fact in which the checkpoint and this run differ."""
     for key, value in expected.items():
-        if key not in FREE_FACTS and key in written and written[key] != value:
+        if key not in FREE_METADATA and key in written and written[key] != value:
             raise UserError(
                 f"the checkpoint in {folder} was written with {key} {written[key]!r}, "
                 f"this run has {value!r}; resume with the same {key}, or start a new output folder"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The output folder of a run, and the facts in it that evaluation and export need."""
+"""The output folder of a run, and the metadata in it that evaluation and export need."""
 
 from __future__ import annotations
 

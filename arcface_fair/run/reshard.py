@@ -108,7 +108,7 @@ def move_to_batch(state: State, num_images: int, old_batch: int, new_batch: int)
 def check_parts(states: Sequence[State]) -> None:
     """Raises UserError unless ``states`` are the parts of one checkpoint, in the order of ranks.
 
-    Compared are epoch and steps, the facts of the run, the hash of the backbone's parameters
+    Compared are epoch and steps, the metadata of the run, the hash of the backbone's parameters
     (all ranks hold the same), and the number of classes of every part.
     """
     if not states:
@@ -149,17 +149,17 @@ def _check_equal(what: str, rank: int, written: object, expected: object) -> Non
 
 
 def _check_class_counts(states: Sequence[State]) -> None:
-    facts = states[0].get("facts", {})
+    metadata = states[0].get("facts", {})
     total, world_size = class_count(states), len(states)
-    if facts.get("world_size", world_size) != world_size:
+    if metadata.get("world_size", world_size) != world_size:
         raise UserError(
             f"{world_size} checkpoint parts were found, but they were written by "
-            f"{facts['world_size']} processes; give the parts of all of them"
+            f"{metadata['world_size']} processes; give the parts of all of them"
         )
-    if facts.get("num_classes", total) != total:
+    if metadata.get("num_classes", total) != total:
         raise UserError(
             f"the checkpoint's parts hold {total} classes together, the run has "
-            f"{facts['num_classes']}; put the parts of all ranks into the folder"
+            f"{metadata['num_classes']}; put the parts of all ranks into the folder"
         )
     for rank, state in enumerate(states):
         held = len(state["state_dict_softmax_fc"]["weight"])

@@ -47,13 +47,13 @@ class TrainedModel:
     train_std: float | None = None
 
     def provenance(self) -> dict[str, str]:
-        """Facts for an exported file's metadata; the same weights give the same facts."""
-        facts = {"weights_sha256": sha256(self.weights)}
+        """Facts for an exported file's metadata; the same weights give the same metadata."""
+        metadata = {"weights_sha256": sha256(self.weights)}
         if self.config:
             text = json.dumps(self.config, sort_keys=True, default=str)
-            facts["config_sha256"] = hashlib.sha256(text.encode()).hexdigest()
-            facts["run"] = str(self.config.get("name") or self.weights.parent.name)
-        return facts
+            metadata["config_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+            metadata["run"] = str(self.config.get("name") or self.weights.parent.name)
+        return metadata
 
 
 def find_model(

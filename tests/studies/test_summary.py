@@ -102,7 +102,7 @@ def test_rows_may_be_named(folder):
 
 
 def test_what_plugins_and_diagnosis_said_is_there_by_seed(folder):
-    facts = summarise(gather(folder), "main", "test").line("contrast").facts
-    assert facts["10"]["contrast"]["gap_difference"] == 0.25
-    assert facts["10"]["diagnosis"] == {"map": {"auc": 0.9}}
-    assert summarise(gather(folder), "main", "test").line("arcface").facts == {}
+    outputs = summarise(gather(folder), "main", "test").line("contrast").outputs
+    assert outputs["10"]["contrast"]["gap_difference"] == 0.25
+    assert outputs["10"]["diagnosis"] == {"map": {"auc": 0.9}}
+    assert summarise(gather(folder), "main", "test").line("arcface").outputs == {}

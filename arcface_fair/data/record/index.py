@@ -83,8 +83,8 @@ class RecordIndex:
         if self._consecutive:
             row = key - int(self.keys[0])
             return row if 0 <= row < len(self.keys) else None
-        place = int(np.searchsorted(self.keys, key, sorter=self._order))
-        row = int(self._order[place]) if place < len(self.keys) else 0
+        position = int(np.searchsorted(self.keys, key, sorter=self._order))
+        row = int(self._order[position]) if position < len(self.keys) else 0
         return row if self.keys[row] == key else None
 
     def locate(self, key: int) -> tuple[int, int]:

@@ -76,9 +76,9 @@ def _chosen(
 
 
 def _find(root: Path, name: str) -> Path:
-    for place in _PLACES:
-        if (root / place / name).exists():
-            return root / place / name
+    for position in _PLACES:
+        if (root / position / name).exists():
+            return root / position / name
     raise UserError(
         f"{root} does not hold CelebA's {name} (nor do its folders Anno, Eval, Img); "
         "download it from the authors' page and put it there"

@@ -53,7 +53,7 @@ def draw_pairs(
     half = pairs // 2 // FOLDS
     chosen: list[tuple[int, int]] = []
     for people in _deal(identities):
-        shuffled = [people[place] for place in rng.permutation(len(people)).tolist()]
+        shuffled = [people[position] for position in rng.permutation(len(people)).tolist()]
         chosen += _genuine(shuffled, half, rng)
         chosen += _impostor(people, half, rng)
     left, right = np.array(chosen, np.int64).T
@@ -86,7 +86,7 @@ def _genuine(
     rounds = []
     for images in people:
         own = list(combinations(images.tolist(), 2))
-        rounds.append([own[place] for place in rng.permutation(len(own))[:count].tolist()])
+        rounds.append([own[position] for position in rng.permutation(len(own))[:count].tolist()])
     chosen: list[tuple[int, int]] = []
     for turn in range(count):
         chosen += [own[turn] for own in rounds if turn < len(own)]
@@ -106,7 +106,7 @@ def _impostor(
             for one in first.tolist()
             for other in second.tolist()
         ]
-        return [every[place] for place in rng.permutation(len(every))[:count].tolist()]
+        return [every[position] for position in rng.permutation(len(every))[:count].tolist()]
     chosen: dict[tuple[int, int], None] = {}  # a set that keeps its order
     while len(chosen) < count:
         one, other = rng.integers(len(people), size=2).tolist()

@@ -139,8 +139,8 @@ class _Batches(Dataset):
 def _filled(rows: list[tuple[Tensor, int, int] | None]) -> list[tuple[Tensor, int, int]]:
     """``rows`` with every None replaced by the next row that is there, round the end."""
     filled = []
-    for place in range(len(rows)):
-        row = next(row for row in rows[place:] + rows[:place] if row is not None)
+    for position in range(len(rows)):
+        row = next(row for row in rows[position:] + rows[:position] if row is not None)
         filled.append(row)
     return filled
 

@@ -14,7 +14,7 @@ from arcface_fair.judge.inputs import (
     VerificationSet,
     group_name,
     names_of,
-    onnx_facts,
+    onnx_metadata,
     read_verification_sets,
 )
 from tests.small_data import picture, raw_pixels
@@ -54,16 +54,16 @@ def test_a_repeated_image_is_noted(tmp_path):
     write_bin(tmp_path / "odd.bin", images, same)
     found = VerificationSet.read(tmp_path / "odd.bin")
     assert found.notes == ("1 genuine pairs compare an image with itself",)
-    assert found.facts().startswith(f"{tmp_path / 'odd.bin'}, SHA-256 ")
+    assert found.source().startswith(f"{tmp_path / 'odd.bin'}, SHA-256 ")
 
 
 def test_drawn_faces_say_how_they_were_drawn(tmp_path):
     write(tmp_path / "amber_test.bin")
     (tmp_path / "world.json").write_text('{\n "seed": 5\n}')
-    facts = VerificationSet.read(tmp_path / "amber_test.bin").facts()
-    assert facts.endswith('faces drawn by `arcface-fair synthesize`: { "seed": 5 }')
+    source = VerificationSet.read(tmp_path / "amber_test.bin").source()
+    assert source.endswith('faces drawn by `arcface-fair synthesize`: { "seed": 5 }')
     (tmp_path / "world.json").write_text("x" * 700)
-    assert VerificationSet.read(tmp_path / "amber_test.bin").facts().endswith("x ...")
+    assert VerificationSet.read(tmp_path / "amber_test.bin").source().endswith("x ...")
 
 
 def test_group_is_the_file_name_without_prefix_and_suffix(tmp_path):
@@ -99,11 +99,11 @@ def test_models_of_one_name_are_told_apart_by_their_paths():
 
 
 def test_a_plain_file_is_normalised_as_insightface_does(exported):
-    assert onnx_facts(exported) == {"input": "RGB 112 x 112, (x - 127.5) / 127.5"}
+    assert onnx_metadata(exported) == {"input": "RGB 112 x 112, (x - 127.5) / 127.5"}
 
 
 def test_a_graph_that_begins_by_subtracting_is_a_warning(exported, tmp_path):
-    facts = onnx_facts(prefixed(exported, tmp_path / "twice.onnx", "node_sub", "Sub"))
+    facts = onnx_metadata(prefixed(exported, tmp_path / "twice.onnx", "node_sub", "Sub"))
     assert facts["warning"].startswith("twice.onnx begins with Sub, as a graph does that normalis")
 
 
@@ -112,6 +112,6 @@ def test_names_that_insightface_knows_switch_the_normalisation_off(exported, tmp
     model = onnx.load(str(path))
     model.graph.node[1].name = "Mul_1"
     onnx.save(model, str(path))
-    assert onnx_facts(path) == {
+    assert onnx_metadata(path) == {
         "input": "RGB 112 x 112, raw: names of the first nodes say that the graph normalises"
     }

@@ -31,7 +31,7 @@ def example(models=2, groups=2, fprs=(0.05,)):
         Protocol(fprs, 0.05),
         title="Who is <recognised>?",
         resamples=30,
-        facts={"command": "arcface-fair evaluate 'a & b'"},
+        metadata={"command": "arcface-fair evaluate 'a & b'"},
         model_facts={"new": {"SHA-256": "ab" * 32}},
         figures=(("a map", b"\x89PNG\r\n\x1a\n0000"),),
     )

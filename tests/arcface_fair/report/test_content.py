@@ -19,7 +19,7 @@ from tests.arcface_fair.report.example import GROUPS, example, worse
 
 
 def test_a_fall_of_the_mean_is_said():
-    words = example().words[0]
+    words = example().warnings[0]
     assert words.startswith("new against old & plain: mean accuracy fell by ")
     assert "worst accuracy fell by" in words
 
@@ -29,8 +29,8 @@ def test_a_smaller_spread_with_a_lower_mean_is_called_levelling_down():
     level = {"a": worse({"a": good}, 0.3)["a"], "b": bad}
     report = build_report({"old": {"a": good, "b": bad}, "new": level}, Protocol(), resamples=10)
     assert report.differences["STD n"].value < 0
-    assert "The mean fell while the spread shrank" in report.words[1]
-    assert "no improvement by itself" in report.words[1]
+    assert "The mean fell while the spread shrank" in report.warnings[1]
+    assert "no improvement by itself" in report.warnings[1]
 
 
 def test_a_fall_without_a_smaller_spread_is_said_too():
@@ -38,18 +38,18 @@ def test_a_fall_without_a_smaller_spread_is_said_too():
     report = build_report(
         {"old": {"a": draw(0), "b": draw(1)}, "new": apart}, Protocol(), resamples=10
     )
-    assert report.words[1] == "The mean fell."
+    assert report.warnings[1] == "The mean fell."
 
 
 def test_an_unchanged_mean_is_unchanged():
     report = build_report({"a": GROUPS, "b": GROUPS}, Protocol(), resamples=10)
-    assert "mean accuracy is unchanged, worst accuracy is unchanged" in report.words[0]
+    assert "mean accuracy is unchanged, worst accuracy is unchanged" in report.warnings[0]
 
 
 def test_a_difference_that_may_be_none_is_called_so():
     slightly = worse(GROUPS, 0.004)
     report = build_report({"old": GROUPS, "new": slightly}, Protocol(), resamples=50)
-    assert "the interval holds 0" in report.words[0] or "is unchanged" in report.words[0]
+    assert "the interval holds 0" in report.warnings[0] or "is unchanged" in report.warnings[0]
 
 
 def test_what_the_data_cannot_resolve_is_said_once_for_all_groups():

@@ -42,7 +42,7 @@ def test_json_holds_figures_intervals_protocol_words_and_facts(tmp_path):
     report = example()
     found = json.loads(write_json(report, tmp_path / "deep" / "report.json").read_text())
     assert found["protocol"]["interval"] == 0.95
-    assert found["words"] == list(report.words)
+    assert found["words"] == list(report.warnings)
     figure = found["models"]["new"]["figures"]["accuracy/north"]
     assert figure["low"] <= figure["value"] <= figure["high"]
     assert found["models"]["new"]["facts"]["SHA-256"] == "ab" * 32

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
 """How a report was made can be read from it."""
 
-from arcface_fair.cli.evaluate import figures_of_runs, run_facts
+from arcface_fair.cli.evaluate import figures_of_runs, run_metadata
 from arcface_fair.plugin.figures import list_figures
 from arcface_fair.plugin.parts import Figure, Plugin
 
 
 def test_command_time_versions_and_sets_are_facts(monkeypatch):
     monkeypatch.setattr("sys.argv", ["arcface-fair", "evaluate", "a model"])
-    facts = run_facts({"north": "north.bin, SHA-256 00"})
-    assert facts["command"] == "arcface-fair evaluate 'a model'"
-    assert "numpy " in facts["versions"]
-    assert facts["made"].endswith(" UTC")
-    assert facts["set north"] == "north.bin, SHA-256 00"
+    metadata = run_metadata({"north": "north.bin, SHA-256 00"})
+    assert metadata["command"] == "arcface-fair evaluate 'a model'"
+    assert "numpy " in metadata["versions"]
+    assert metadata["made"].endswith(" UTC")
+    assert metadata["set north"] == "north.bin, SHA-256 00"
 
 
 def test_pictures_of_maps_and_partitions_are_found_beside_folder_or_file(tmp_path):
