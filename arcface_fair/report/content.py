@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a report says, before anybody decides how it looks: metrics, intervals, warnings, metadata."""
+"""What a report says, before it has a look: metrics, intervals, warnings, metadata."""
 
 from __future__ import annotations
 
