@@ -3,7 +3,7 @@
 
 import sys
 
-from arcface_fair.cli import main
+from arcface_fair.cli import leave, main
 
 if __name__ == "__main__":
-    sys.exit(main(["train", *sys.argv[1:]]))
+    leave(main(["train", *sys.argv[1:]]))

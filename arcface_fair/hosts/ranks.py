@@ -11,8 +11,9 @@ import datetime
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from arcface_fair.run.folder import append_to_log
 GROUP_TIMEOUT = datetime.timedelta(hours=12)
 # What a collective says when another process went away.
 _LOST_CONTACT = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
-_FIRST_SENTENCE = "arcface-fair: first sentence"  # key of the store
+_FIRST_SENTENCE, _LEAVING = "arcface-fair: first sentence", "arcface-fair: leaving"  # of the store
+PATIENCE_S = 5.0
 
 _store: torch_dist.Store | None = None
 
@@ -70,9 +72,30 @@ def process_group(device: torch.device) -> Iterator[None]:
         start_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
-    finally:
+    except BaseException:
         if own:
-            torch_dist.destroy_process_group()
+            leave_group()
+        raise
+    if own:
+        torch_dist.destroy_process_group()
+
+
+def leave_group() -> None:
+    """Leaves the group after an error, so that ranks that wait for this one notice.
+
+    Waits until they have, for a few seconds: torchrun ends what is left as soon as one rank ends.
+    """
+    world_size = dist.world_size()
+    if dist.is_initialized():
+        torch_dist.destroy_process_group()
+    if _store is None or world_size == 1:
+        return
+    until = time.monotonic() + PATIENCE_S
+    # The store is gone where it was in a process that has ended.
+    with suppress(RuntimeError):
+        _store.add(_LEAVING, 1)
+        while _store.add(_LEAVING, 0) < world_size and time.monotonic() < until:
+            time.sleep(0.02)
 
 
 def until_error(

@@ -46,3 +46,17 @@ def test_a_sentence_reaches_the_error_file_of_torchrun(tmp_path, monkeypatch, ca
     assert cli.main(["train", str(tmp_path / "none.py")]) == 2
     sentence = capsys.readouterr().err.removeprefix("arcface-fair: ").strip()
     assert sentence in json.loads((tmp_path / "error.json").read_text())["message"]["message"]
+
+
+def test_a_failed_rank_of_several_skips_pythons_finalisation(monkeypatch):
+    codes = []
+    monkeypatch.setattr(cli.os, "_exit", codes.append)
+    for ranks, code in (("1", 2), ("2", 0)):
+        monkeypatch.setenv("WORLD_SIZE", ranks)
+        with pytest.raises(SystemExit) as ended:
+            cli.leave(code)
+        assert (ended.value.code, codes) == (code, [])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SystemExit):  # our stand-in for _exit returns
+        cli.leave(2)
+    assert codes == [2]
