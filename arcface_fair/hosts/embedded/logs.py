@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a run tells the world: a progress bar, ``training.log``, TensorBoard curves. Rank 0 only."""
+"""What a run shows: a progress bar, ``training.log``, TensorBoard curves. Rank 0 only."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class RunLog:
         if self._active:
             LOGGER.info(text)
 
-    def tell(self, text: str) -> None:
+    def show(self, text: str) -> None:
         """A line of the log that is also shown above the progress bar."""
         if self._active:
             LOGGER.info(text)

@@ -18,7 +18,7 @@ from arcface_fair.data.training.dataset import TrainingImages, to_input
 from arcface_fair.data.training.loader import Batch, EpochBatches, make_loader
 from arcface_fair.hosts import build
 from arcface_fair.hosts.embedded.logs import RunLog
-from arcface_fair.hosts.embedded.verify import BestModel, Verification, tell
+from arcface_fair.hosts.embedded.verify import BestModel, Verification, log_table
 from arcface_fair.hosts.ranks import (
     check_device,
     choose_device,
@@ -61,7 +61,7 @@ def train(config: Mapping[str, Any]) -> Path:
             check_device(run.device)
         trainer = Trainer(run, config, modules, device)
         for key in ignored:
-            trainer.log.tell(f"config.{key} is ignored by the embedded trainer")
+            trainer.log.show(f"config.{key} is ignored by the embedded trainer")
         trainer.fit()
     return Path(run.output)
 
@@ -108,7 +108,7 @@ class Trainer:
             frequent=run.frequent,
         )
         for change in changes:
-            self.log.tell(change)
+            self.log.show(change)
 
     def _read_data(self) -> None:
         run = self.run
@@ -258,7 +258,7 @@ class Trainer:
         if not self.run.val_targets:
             return
         table = self.verification(self.backbone)
-        tell(table, self.log, self.session.global_step)
+        log_table(table, self.log, self.session.global_step)
         self.best.offer(table, self.backbone, self.log, self.session.global_step)
 
     def _save(self, epoch: int, step: int) -> None:
@@ -268,7 +268,7 @@ class Trainer:
         if step == 0 and dist.rank() == 0:
             write_atomically(self.backbone.state_dict(), self.output / "model.pt")
         if self.skipped_images:
-            self.log.tell(f"{self.skipped_images} undecodable images were replaced so far")
+            self.log.show(f"{self.skipped_images} undecodable images were replaced so far")
 
     def _point(self, tag: str, value: float | Tensor, step: int) -> None:
         if self.session.step is None and not is_image(value):

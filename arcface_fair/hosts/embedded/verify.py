@@ -29,7 +29,7 @@ from arcface_fair.run.embed import embed_bin, rank0_statistics
 class Log(Protocol):
     """What of `logs.RunLog` is needed."""
 
-    def tell(self, text: str) -> None:
+    def show(self, text: str) -> None:
         """One line, shown and kept."""
 
     def scalar(self, tag: str, value: float, step: int) -> None:
@@ -95,14 +95,14 @@ def _share(pairs: int) -> range:
     return range(pairs * rank // world, pairs * (rank + 1) // world)
 
 
-def tell(table: FairnessTable, log: Log, step: int) -> None:
+def log_table(table: FairnessTable, log: Log, step: int) -> None:
     """Lines and the table in the log; curves of every group, mean, worst, TPR, STD and SER."""
     for row in table.rows:
-        log.tell(f"[{row.name}][{step}] accuracy {row.accuracy:.5f}")
+        log.show(f"[{row.name}][{step}] accuracy {row.accuracy:.5f}")
         log.scalar(f"verification/{row.name}", row.accuracy, step)
     if len(table.rows) > 1:
         for line in table.as_text(f"step {step}").splitlines():
-            log.tell(line)
+            log.show(line)
     curves = {
         "mean": table.mean,
         "worst": table.worst.accuracy,
@@ -146,7 +146,7 @@ class BestModel:
         if not value > self.value:
             return
         self.value = value
-        log.tell(f"best.pt is step {step}: {self.figure} {100 * value:.2f} %")
+        log.show(f"best.pt is step {step}: {self.figure} {100 * value:.2f} %")
         if dist.rank() != 0:
             return
         write_atomically(backbone.state_dict(), self.folder / "best.pt")

@@ -15,7 +15,7 @@ from arcface_fair.errors import UserError
 from arcface_fair.evaluation import ten_fold
 from arcface_fair.evaluation.groups import FairnessTable, GroupRow
 from arcface_fair.hosts.embedded import train
-from arcface_fair.hosts.embedded.verify import BestModel, Verification, tell
+from arcface_fair.hosts.embedded.verify import BestModel, Verification, log_table
 from arcface_fair.run.embed import embed_bin
 from tests.small_data import picture, small_run, write_small_record
 
@@ -45,7 +45,7 @@ class Notes:
     def __init__(self):
         self.lines, self.curves = [], {}
 
-    def tell(self, text):
+    def show(self, text):
         self.lines.append(text)
 
     def scalar(self, tag, value, step):
@@ -110,7 +110,7 @@ def test_a_missing_set_is_named(tmp_path):
 
 def test_the_log_holds_the_table_and_the_curves_of_worst_and_spread():
     log = Notes()
-    tell(table_of(0.9, 0.7), log, 5)
+    log_table(table_of(0.9, 0.7), log, 5)
     assert log.lines[:2] == ["[g0][5] accuracy 0.90000", "[g1][5] accuracy 0.70000"]
     assert any(line.startswith("step 5") and "80.00" in line for line in log.lines)
     found = {tag.removeprefix("verification_groups/"): v for tag, v in log.curves.items()}
@@ -122,7 +122,7 @@ def test_the_log_holds_the_table_and_the_curves_of_worst_and_spread():
 
 def test_a_single_set_has_no_table_and_no_spread():
     log = Notes()
-    tell(table_of(0.9), log, 5)
+    log_table(table_of(0.9), log, 5)
     assert log.lines == ["[g0][5] accuracy 0.90000"]
     assert "verification_groups/std_ddof0" not in log.curves
 
