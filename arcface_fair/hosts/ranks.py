@@ -116,7 +116,7 @@ def until_error(
 
 
 @contextmanager
-def one_sentence(folder: Path) -> Iterator[None]:
+def one_sentence(folder: str | Path | None) -> Iterator[None]:
     """Lets all ranks end with the sentence of the rank that failed first; see `shared_error`."""
     try:
         yield
@@ -127,7 +127,7 @@ def one_sentence(folder: Path) -> Iterator[None]:
         raise shared from error
 
 
-def shared_error(error: BaseException, folder: Path) -> UserError | None:
+def shared_error(error: BaseException, folder: str | Path | None) -> UserError | None:
     """The UserError with which this rank ends, or None where ``error`` is no user's matter.
 
     The first rank that fails leaves its sentence in the group's store, which needs nobody's
@@ -147,8 +147,8 @@ def shared_error(error: BaseException, folder: Path) -> UserError | None:
         _outlive_the_others()
         error = _first_error(error)
     error.printed_elsewhere = bool(error.printed_elsewhere)
-    if dist.rank() == 0:
-        append_to_log(folder, str(error))
+    if folder is not None and dist.rank() == 0:
+        append_to_log(Path(folder), str(error))
     return error
 
 

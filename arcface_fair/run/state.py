@@ -31,7 +31,7 @@ def run_metadata(
     }
 
 
-@dataclass
+@dataclass(kw_only=True)
 class RunState:
     """The parts of a run that have a state. ``backbone`` is bare, ``session`` None without plugins.
 

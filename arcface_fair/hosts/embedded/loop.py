@@ -46,13 +46,13 @@ from arcface_fair.run.state import RunState, load_for_run, run_metadata
 def train(config: Mapping[str, Any]) -> Path:
     """Trains the run that ``config`` describes and returns its output folder.
 
-    Under torchrun every rank calls it. Raises UserError for what the user can put right; nothing
-    is written before the data and all settings were checked.
+    Under torchrun every rank calls it. Raises UserError for what the user can put right. Before
+    the data and all settings were checked nothing is written but that sentence, into a
+    ``training.log`` that is there.
     """
     config = with_current_names(config)
     device = choose_device(str(config.get("device", RunSettings.device)))
-    folder = Path(str(config.get("output", "")))
-    with process_group(device), one_sentence(folder):
+    with process_group(device), one_sentence(config.get("output")):
         with dist.failing_together():
             modules = load_plugin_modules(config.get("plugins", ()))
             run, ignored = parse_run(config, {module.NAME for module in modules})
@@ -160,11 +160,19 @@ class Trainer:
             known, plugin_modules, backbone=self.backbone, head=self.head, log=self._point
         )
         self.state = RunState(
-            self.backbone, self.head, self.optimizer, self.schedule, self.scaler,
-            KeptMargin(run.margin, self.head.margin_softmax), self.session,
-            run_metadata(run.network, run.embedding_size, self.num_classes, run.batch_size),
-            run.gradient_acc, device,
-        )  # fmt: skip
+            backbone=self.backbone,
+            head=self.head,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            scaler=self.scaler,
+            margin=KeptMargin(run.margin, self.head.margin_softmax),
+            session=self.session,
+            metadata=run_metadata(
+                run.network, run.embedding_size, self.num_classes, run.batch_size
+            ),
+            gradient_acc=run.gradient_acc,
+            device=device,
+        )
 
     def fit(self) -> None:
         """Runs to the last epoch. ``after_train`` is reached whatever happens."""

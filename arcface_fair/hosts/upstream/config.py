@@ -180,7 +180,7 @@ def _end(
     before: Any, cfg: Any, kind: type[BaseException], error: BaseException, trace: TracebackType
 ) -> None:
     """Ends the process with one sentence and exit code 2 for what a user can put right."""
-    shared = shared_error(error, Path(str(cfg.get("output"))))
+    shared = shared_error(error, cfg.get("output"))
     if shared is None:
         before(kind, error, trace)
         return

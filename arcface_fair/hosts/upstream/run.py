@@ -92,9 +92,17 @@ class HostRun:
         block = None if configured.run is None else configured.run.margin
         margin = KeptMargin(block, getattr(head, "margin_softmax", None))
         self.state = RunState(
-            backbone, head, optimizer, scheduler, None, margin, self.session,
-            metadata_of(cfg), cfg.gradient_acc, device(),
-        )  # fmt: skip
+            backbone=backbone,
+            head=head,
+            optimizer=optimizer,
+            schedule=scheduler,
+            scaler=None,
+            margin=margin,
+            session=self.session,
+            metadata=metadata_of(cfg),
+            gradient_acc=cfg.gradient_acc,
+            device=device(),
+        )
 
     def _session(self, configured: Configured) -> Session:
         cfg, run = self.cfg, configured.run
