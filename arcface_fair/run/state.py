@@ -36,6 +36,7 @@ class RunState:
     """The parts of a run that have a state. ``backbone`` is bare, ``session`` None without plugins.
 
     metadata: what `run_metadata` gives.  gradient_acc: micro-steps per optimiser step.
+    epoch_rng: the CPU's random state when the epoch began, for hosts whose loader draws from it.
     """
 
     backbone: nn.Module
@@ -48,6 +49,7 @@ class RunState:
     metadata: dict[str, Any]
     gradient_acc: int
     device: torch.device
+    epoch_rng: torch.Tensor | None = None
 
     def collect(self, epoch: int, global_step: int, step: int) -> dict[str, Any]:
         """This rank's checkpoint: go on at ``step`` (from 0) of ``epoch`` (from 0)."""
@@ -83,6 +85,7 @@ class RunState:
             "step": step,
             "scaler": {} if self.scaler is None else self.scaler.state_dict(),
             "rng": rng,
+            **({} if self.epoch_rng is None else {"epoch_rng": self.epoch_rng}),
             "pending_gradients": self._gradients() if accumulating else None,
             "plugins": {} if self.session is None else self.session.state_dict(),
             **self.margin.entry(),

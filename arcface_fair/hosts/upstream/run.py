@@ -86,7 +86,6 @@ class HostRun:
         self.cfg, self.backbone, self.head, self.writer = cfg, backbone, head, writer
         self.epoch = self.global_step = self.step_of_epoch = 0
         self._resumed: dict[str, Any] | None = None
-        self._epoch_rng = torch.get_rng_state()
         self._started = self._over = False
         self.session = self._session(configured) if configured.modules else None
         block = None if configured.run is None else configured.run.margin
@@ -102,6 +101,7 @@ class HostRun:
             metadata=metadata_of(cfg),
             gradient_acc=cfg.gradient_acc,
             device=device(),
+            epoch_rng=torch.get_rng_state(),
         )
 
     def _session(self, configured: Configured) -> Session:
@@ -158,7 +158,7 @@ class HostRun:
 
     def checkpoint(self, step: int = 0) -> dict[str, Any]:
         """What a checkpoint holds besides upstream's keys; ``step`` of the epoch to go on at."""
-        return self.state.added_keys(self.global_step, step) | {"epoch_rng": self._epoch_rng}
+        return self.state.added_keys(self.global_step, step)
 
     def _restore_rng(self) -> None:
         assert self._resumed is not None
@@ -184,7 +184,7 @@ class HostRun:
         # Loaders draw their workers' seeds when an epoch begins; skipped batches must be the same.
         if skip and "epoch_rng" in self._resumed:  # type: ignore[operator]
             torch.set_rng_state(self._resumed["epoch_rng"])  # type: ignore[index]
-        self._epoch_rng = torch.get_rng_state()
+        self.state.epoch_rng = torch.get_rng_state()
         if current().run is not None:
             loader = until_error(loader, self.head, self._blank)
         for number, batch in enumerate(loader):
@@ -238,7 +238,7 @@ class HostRun:
         every = self.cfg.get("checkpoint_steps", 0)
         if every and self.global_step % every == 0:
             state = self.state.collect(self.epoch, self.global_step, self.step_of_epoch)
-            save_checkpoint(self.cfg, state | {"epoch_rng": self._epoch_rng})
+            save_checkpoint(self.cfg, state)
 
     def after_epoch(self) -> None:
         """The epoch has ended; upstream's checkpoint follows."""
