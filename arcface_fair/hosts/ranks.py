@@ -8,12 +8,12 @@ end of ``training.log``, and in torchrun's last box.
 from __future__ import annotations
 
 import datetime
+import functools
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,7 @@ from arcface_fair.run.folder import append_to_log
 GROUP_TIMEOUT = datetime.timedelta(hours=12)
 # What a collective says when another process went away.
 _LOST_CONTACT = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
-_FIRST_SENTENCE, _LEAVING = "arcface-fair: first sentence", "arcface-fair: leaving"  # of the store
-PATIENCE_S = 5.0
+_FIRST_SENTENCE = "arcface-fair: first sentence"  # key of the store
 
 _store: torch_dist.Store | None = None
 
@@ -59,6 +58,7 @@ def start_group(backend: str) -> None:
     torch_dist.init_process_group(
         backend, store=_store, rank=rank, world_size=world_size, timeout=GROUP_TIMEOUT
     )
+    _answer_sigterm_with(functools.partial(_end_unless_one_failed, os.getpid()))
 
 
 @contextmanager
@@ -72,30 +72,9 @@ def process_group(device: torch.device) -> Iterator[None]:
         start_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
-    except BaseException:
+    finally:
         if own:
-            leave_group()
-        raise
-    if own:
-        torch_dist.destroy_process_group()
-
-
-def leave_group() -> None:
-    """Leaves the group after an error, so that ranks that wait for this one notice.
-
-    Waits until they have, for a few seconds: torchrun ends what is left as soon as one rank ends.
-    """
-    world_size = dist.world_size()
-    if dist.is_initialized():
-        torch_dist.destroy_process_group()
-    if _store is None or world_size == 1:
-        return
-    until = time.monotonic() + PATIENCE_S
-    # The store is gone where it was in a process that has ended.
-    with suppress(RuntimeError):
-        _store.add(_LEAVING, 1)
-        while _store.add(_LEAVING, 0) < world_size and time.monotonic() < until:
-            time.sleep(0.02)
+            torch_dist.destroy_process_group()
 
 
 def until_error(
@@ -144,7 +123,8 @@ def shared_error(error: BaseException, folder: str | Path | None) -> UserError |
     if error.printed_elsewhere is not None:
         return error
     if dist.world_size() > 1:
-        _outlive_the_others()
+        # This rank is about to end, with an exit code that says why.
+        _answer_sigterm_with(signal.SIG_IGN)
         error = _first_error(error)
     error.printed_elsewhere = bool(error.printed_elsewhere)
     if folder is not None and dist.rank() == 0:
@@ -167,11 +147,22 @@ def _first_error(error: UserError) -> UserError:
     return other
 
 
-def _outlive_the_others() -> None:
-    """Ignores the SIGTERM that torchrun sends as soon as one rank has ended.
-
-    This rank is about to end too, and with an exit code that says why.
-    """
+def _answer_sigterm_with(handler: Any) -> None:
+    """torchrun sends SIGTERM to all other ranks as soon as one has ended."""
     main = threading.current_thread() is threading.main_thread()
     if main and "TORCHELASTIC_RUN_ID" in os.environ:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _end_unless_one_failed(process: int, number: int, frame: Any) -> None:
+    """Lets a rank live on that another's failure has not reached yet: it will, in a collective.
+
+    ``process``: the one that may ask the store; its children end as ever.
+    """
+    try:
+        failed = os.getpid() == process and _store is not None and _store.check([_FIRST_SENTENCE])
+    except RuntimeError:  # the store was in a process that has ended
+        failed = True
+    if not failed:
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)

@@ -20,7 +20,7 @@ from arcface_fair import dist
 from arcface_fair.data.training.dataset import FaceDataset, check_labels, open_dataset
 from arcface_fair.errors import UserError, print_sentence
 from arcface_fair.hosts import build
-from arcface_fair.hosts.ranks import leave_group, shared_error
+from arcface_fair.hosts.ranks import shared_error
 from arcface_fair.hosts.settings import IGNORED_KEYS, RunSettings, parse_run
 from arcface_fair.hosts.upstream.devices import on_gpu
 from arcface_fair.plugin.loading import (
@@ -184,6 +184,5 @@ def _end(
     if shared is None:
         before(kind, error, trace)
         return
-    leave_group()
     print_sentence(shared)
     raise SystemExit(2)  # Python ends with this code, where a hook that returns ends with 1

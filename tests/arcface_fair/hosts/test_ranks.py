@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """How ranks that fail settle on one sentence; with torchrun itself in embedded/test_torchrun.py."""
 
+import os
+import signal
+
 import pytest
 import torch
 import torch.distributed as torch_dist
@@ -62,6 +65,28 @@ def test_without_a_store_or_with_one_that_has_ended_every_rank_prints(
 def test_our_own_mistakes_pass_through(tmp_path):
     with pytest.raises(RuntimeError, match="a shape is wrong"), one_sentence(tmp_path):
         raise RuntimeError("a shape is wrong")
+
+
+@pytest.fixture
+def killed(monkeypatch):
+    """The signals that this process would have sent itself."""
+    sent = []
+    monkeypatch.setattr(ranks.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(ranks.signal, "raise_signal", sent.append)
+    return sent
+
+
+def test_sigterm_ends_a_rank_unless_another_has_failed(two_ranks, tmp_path, killed):
+    two_ranks(0)
+    ranks._end_unless_one_failed(os.getpid(), signal.SIGTERM, None)
+    assert killed == [signal.SIGTERM]
+    two_ranks(1)
+    fail(UserError("bad"), tmp_path)
+    two_ranks(0)
+    ranks._end_unless_one_failed(os.getpid(), signal.SIGTERM, None)
+    assert killed == [signal.SIGTERM]  # rank 0 will meet rank 1's sentence in a collective
+    ranks._end_unless_one_failed(os.getpid() + 1, signal.SIGTERM, None)
+    assert killed == [signal.SIGTERM] * 2  # a worker process of ours ends as ever
 
 
 class Head:
