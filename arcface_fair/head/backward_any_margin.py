@@ -8,7 +8,14 @@ from torch import Tensor
 
 from arcface_fair import dist
 from arcface_fair.head.blocks import Leaves, Plan, block_logits
-from arcface_fair.head.softmax import Incoming, Rows, first_gradient, peak_share, pmax_second
+from arcface_fair.head.softmax import (
+    Incoming,
+    Rows,
+    first_gradient,
+    others_share,
+    peak_share,
+    pmax_second,
+)
 
 Grads = tuple[Tensor | None, ...]
 
@@ -72,33 +79,36 @@ def second_order(
 ) -> tuple[Grads, Tensor]:
     """Gradients of <upper, gradient of pmax> with respect to the leaves and to ``incoming``.
 
-    Two streams: the first reduces sum_j u_ij a_ij and sum_j u_ij p_ij over blocks and ranks,
-    where u is the gradient with respect to h = g P (a - p); the second applies the formula.
+    Two streams: the first reduces u at the largest class and the others' sum of u p over blocks
+    and ranks, where u is the gradient with respect to h = g P (a - p); the second applies the
+    formula of `pmax_second`.
     """
     sums = _Sums(plan, leaves)
     at_peak = torch.zeros_like(rows.ce)
-    mean = torch.zeros_like(rows.ce)
+    others = torch.zeros_like(rows.ce)
     weight = incoming * rows.pmax
     with torch.autocast(leaves.rows.device.type, enabled=False):
         for start, stop in plan.spans():
             here = _local(rows, start, stop)
             block, logits, _, u = _pull(plan, leaves, here, incoming, upper, start, stop)
             at_peak += peak_share(u, here.where)
-            mean += ((logits.detach() - rows.log_sum[:, None]).exp() * u).sum(1)
-        at_peak, mean = dist.all_reduce_(torch.stack([at_peak, mean]))
+            p = (logits.detach() - rows.log_sum[:, None]).exp()
+            others += others_share(p, u, here.where)
+        at_peak, others = dist.all_reduce_(torch.stack([at_peak, others]))
+        gap = at_peak * rows.rest - others
         for start, stop in plan.spans():
             here = _local(rows, start, stop)
             block, logits, direct, u = _pull(plan, leaves, here, incoming, upper, start, stop)
             place = plan.place(start, stop)
             sums.add(block, direct, place)
             p = (logits.detach() - rows.log_sum[:, None]).exp()
-            grad = pmax_second(p, u, weight, at_peak, mean, here.where)
+            grad = pmax_second(p, u, weight, at_peak, gap, here)
             sums.add(
                 block,
                 torch.autograd.grad(logits, block.tensors(), grad, allow_unused=True),
                 place,
             )
-    return sums.in_order(), rows.pmax * (at_peak - mean)
+    return sums.in_order(), rows.pmax * gap
 
 
 def _pull(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from arcface_fair.head.blocks import NOWHERE, Leaves, Plan, Scratch, scaled_cosines
-from arcface_fair.head.softmax import Incoming, Rows, constant_part
+from arcface_fair.head.softmax import Incoming, Rows, constant_part, peak_gradient
 
 
 def quick_gradient(
@@ -33,7 +33,7 @@ def quick_gradient(
             z.masked_fill_(filtered, 0)
         z[plan.targets(start, stop)] = NOWHERE
         _block_gradient(z, rows, incoming, constant, grad, spare)
-        _add_peak(grad, plan, rows, incoming, start)
+        _put_peak(grad, plan, rows, incoming, start)
         if filtered is not None:
             grad.masked_fill_(filtered, 0)
         _add_products(d_rows, d_centres, place, grad, z, spare, scaled, centres, inverse, low)
@@ -59,13 +59,11 @@ def _block_gradient(
     grad.exp_().mul_(spare)
 
 
-def _add_peak(grad: Tensor, plan: Plan, rows: Rows, incoming: Incoming, start: int) -> None:
-    """pmax's own column, unless it is the target's, which has a leaf of its own."""
-    if incoming.pmax is None:
-        return
+def _put_peak(grad: Tensor, plan: Plan, rows: Rows, incoming: Incoming, start: int) -> None:
+    """The largest class's column, unless it is the target's, which has a leaf of its own."""
     here = (rows.where >= start) & (rows.where < start + grad.shape[1])
     (at,) = torch.where(here & (rows.where != plan.columns))
-    grad[at, rows.where[at] - start] += (incoming.pmax * rows.pmax)[at]
+    grad[at, rows.where[at] - start] = peak_gradient(rows, incoming, torch.zeros_like(here))[at]
 
 
 def _add_products(
@@ -114,6 +112,6 @@ def _target_gradient(plan: Plan, target: Tensor, rows: Rows, incoming: Incoming)
     gradient = log_p.exp() * slope
     if incoming.ce is not None:
         gradient = gradient - incoming.ce
-    if incoming.pmax is not None:
-        gradient = gradient + torch.where(rows.where == plan.columns, incoming.pmax * rows.pmax, 0)
+    is_peak = rows.where == plan.columns
+    gradient = torch.where(is_peak, peak_gradient(rows, incoming, is_peak), gradient)
     return torch.where(owned, gradient, 0)

@@ -152,15 +152,18 @@ class Running:
         peak = torch.maximum(before.peak, highest)
         logits.sub_(peak[:, None])
         torch.exp(logits, out=scratch)
-        total = scratch.sum(1)
+        scratch[ahead, where[ahead] - start] = 0
+        others = scratch.sum(1)
         moment = torch.mul(scratch, logits, out=logits).sum(1)
         gap = (before.peak - peak).clamp_min(LOWEST_LOG)
         factor = gap.exp()
+        # Where this block leads, the largest class so far becomes one of the others.
+        mass = before.others.index_add(0, ahead, torch.ones_like(factor[ahead]))
         self.partials = Partials(
             peak,
             where,
-            before.total * factor + total,
-            (before.moment + before.total * gap) * factor + moment,
+            mass * factor + others,
+            (before.moment + mass * gap) * factor + moment,
         )
 
 
@@ -171,11 +174,14 @@ def with_target(partials: Partials, target: Tensor, columns: Tensor) -> Partials
     peak = torch.maximum(partials.peak, target)
     gap = (partials.peak - peak).clamp_min(LOWEST_LOG)
     below = (target - peak).clamp_min(LOWEST_LOG)
-    share = torch.where(owned, below.exp(), 0)
-    first = (target > partials.peak) | ((target == partials.peak) & (columns < partials.where))
+    ahead = (target > partials.peak) | ((target == partials.peak) & (columns < partials.where))
+    leads = owned & ahead
+    # Either the target is one of the others, or the largest class so far becomes one of them.
+    share = torch.where(owned & ~ahead, below.exp(), 0)
+    mass = partials.others + leads.to(peak.dtype)
     return Partials(
         peak,
-        torch.where(owned & first, columns, partials.where),
-        partials.total * gap.exp() + share,
-        (partials.moment + partials.total * gap) * gap.exp() + share * below,
+        torch.where(leads, columns, partials.where),
+        mass * gap.exp() + share,
+        (partials.moment + mass * gap) * gap.exp() + share * below,
     )

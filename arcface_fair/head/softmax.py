@@ -10,6 +10,10 @@ Only vectors of length N travel between ranks, never [N, K]. First derivatives:
 
 with a the one-hot of the largest class (ties: the lowest class). pmax may be differentiated
 twice, because gradient attention maps are trained through; ce and ent may not.
+
+Where a row is confident, 1 - pmax is smaller than float32 resolves beside 1, and so are the
+gradients of its logits. Nothing here subtracts a probability from 1: the mass of all classes but
+the largest is summed by itself ("others"), and the largest class's column is written with it.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ class Partials(NamedTuple):
 
     peak: Tensor  # [N] largest logit here, -inf without a class
     where: Tensor  # [N] its column, lowest on ties
-    total: Tensor  # [N] sum of exp(z - peak)
+    others: Tensor  # [N] sum of exp(z - peak) over all columns but ``where``
     moment: Tensor  # [N] sum of exp(z - peak) * (z - peak)
 
 
@@ -41,6 +45,7 @@ class Rows(NamedTuple):
     ce: Tensor  # [N], NaN where no rank holds the row's label
     entropy: Tensor  # [N] nats
     pmax: Tensor  # [N] 0..1
+    rest: Tensor  # [N] 1 - pmax, exact to its own rounding however small it is
     log_sum: Tensor  # [N] log sum exp z
     where: Tensor  # [N] this rank's column of the largest class, -1 elsewhere
 
@@ -76,20 +81,23 @@ def over_ranks(partials: Partials, local_target: Tensor, owned: Tensor) -> Rows:
     mine = peaks.argmax(0) == dist.rank()
     gap = (partials.peak - peak).clamp_min(LOWEST_LOG)
     factor = gap.exp()
+    # Another shard's largest class is one of the others; -800 above leaves nothing of no class.
+    mass = partials.others + (~mine).to(peak.dtype)
     sums = torch.stack(
         [
-            partials.total * factor,
-            (partials.moment + partials.total * gap) * factor,
+            mass * factor,
+            (partials.moment + mass * gap) * factor,
             torch.where(owned, local_target - peak, 0),
             owned.to(peak.dtype),
         ]
     )
-    total, moment, target, owners = dist.all_reduce_(sums)
-    log_total = total.log()
+    others, moment, target, owners = dist.all_reduce_(sums)
+    total, log_total = 1 + others, others.log1p()
     return Rows(
         ce=torch.where(owners == 1, log_total - target, torch.nan),
         entropy=log_total - moment / total,
         pmax=1 / total,
+        rest=others / total,
         log_sum=peak + log_total,
         where=torch.where(mine, partials.where, -1),
     )
@@ -103,13 +111,13 @@ def partials_of(logits: Tensor) -> Partials:
         nowhere = torch.zeros(rows, dtype=torch.int64, device=logits.device)
         return Partials(empty - torch.inf, nowhere, empty, empty)
     peak, where = logits.max(1)
-    total, moment = torch.empty_like(peak), torch.empty_like(peak)
+    others, moment = torch.empty_like(peak), torch.empty_like(peak)
     for part in row_slices(logits):
         below = (logits[part] - peak[part, None]).clamp_min_(LOWEST_LOG)
-        share = below.exp()
-        total[part] = share.sum(1)
+        share = below.exp().scatter_(1, where[part, None], 0)
+        others[part] = share.sum(1)
         moment[part] = share.mul_(below).sum(1)
-    return Partials(peak, where, total, moment)
+    return Partials(peak, where, others, moment)
 
 
 def row_slices(logits: Tensor) -> list[slice]:
@@ -133,8 +141,24 @@ def first_gradient(logits: Tensor, labels: Tensor, rows: Rows, incoming: Incomin
             gradient[part] *= log_p
     if incoming.ce is not None:
         add_at(gradient, labels, -incoming.ce)
+    put_at(gradient, rows.where, peak_gradient(rows, incoming, labels == rows.where))
+    return gradient
+
+
+def peak_gradient(rows: Rows, incoming: Incoming, is_target: Tensor) -> Tensor:
+    """The gradient at each row's largest class, [N]; ``is_target`` bool [N]: it is the label.
+
+    With P = pmax and R = 1 - P:  -g_ce R at the label, else g_ce P;  -g_ent P (log P + ent);
+    g_pmax P R.
+    """
+    gradient = torch.zeros_like(rows.ce)
+    if incoming.ce is not None:
+        gradient = incoming.ce * torch.where(is_target, -rows.rest, rows.pmax)
+    if incoming.entropy is not None:
+        log_pmax = (-rows.rest).log1p()
+        gradient = gradient - incoming.entropy * rows.pmax * (log_pmax + rows.entropy)
     if incoming.pmax is not None:
-        add_at(gradient, rows.where, incoming.pmax * rows.pmax)
+        gradient = gradient + incoming.pmax * rows.pmax * rows.rest
     return gradient
 
 
@@ -154,6 +178,12 @@ def add_at(matrix: Tensor, columns: Tensor, values: Tensor) -> None:
     """Adds ``values`` [N] in place at one column per row; a column of -1 is left out."""
     (rows,) = torch.where(columns >= 0)
     matrix[rows, columns[rows]] += values[rows]
+
+
+def put_at(matrix: Tensor, columns: Tensor, values: Tensor) -> None:
+    """As `add_at`, in place of what is there."""
+    (rows,) = torch.where(columns >= 0)
+    matrix[rows, columns[rows]] = values[rows]
 
 
 class _Statistics(torch.autograd.Function):
@@ -227,13 +257,11 @@ class _PmaxGradient(torch.autograd.Function):
         logits, incoming, *saved = ctx.saved_tensors
         rows = Rows(*saved)
         p = (logits - rows.log_sum[:, None]).exp_()
-        at_peak = peak_share(upper, rows.where)
-        at_peak, mean = dist.all_reduce_(torch.stack([at_peak, (upper * p).sum(1)]))
-        return (
-            pmax_second(p, upper, incoming * rows.pmax, at_peak, mean, rows.where),
-            rows.pmax * (at_peak - mean),
-            None,
-        )
+        sums = torch.stack([peak_share(upper, rows.where), others_share(p, upper, rows.where)])
+        at_peak, others = dist.all_reduce_(sums)
+        gap = at_peak * rows.rest - others
+        weight = incoming * rows.pmax
+        return pmax_second(p, upper, weight, at_peak, gap, rows), rows.pmax * gap, None
 
 
 def peak_share(upper: Tensor, where: Tensor) -> Tensor:
@@ -243,11 +271,22 @@ def peak_share(upper: Tensor, where: Tensor) -> Tensor:
     return torch.where(where >= 0, upper.gather(1, where.clamp_min(0)[:, None])[:, 0], 0)
 
 
+def others_share(p: Tensor, upper: Tensor, where: Tensor) -> Tensor:
+    """sum_j u_ij p_ij of this shard over all classes but the largest; [N]."""
+    product = upper * p
+    put_at(product, where, torch.zeros_like(where, dtype=product.dtype))
+    return product.sum(1)
+
+
 def pmax_second(
-    p: Tensor, upper: Tensor, weight: Tensor, at_peak: Tensor, mean: Tensor, where: Tensor
+    p: Tensor, upper: Tensor, weight: Tensor, at_peak: Tensor, gap: Tensor, rows: Rows
 ) -> Tensor:
-    """g P [(a - p)(ua - ub) - p (u - ub)], [N, K]; ``weight`` g P, ``at_peak`` ua, ``mean`` ub."""
-    # (a - p)(ua - ub) - p (u - ub) = a (ua - ub) - p (u + ua - 2 ub)
-    result = (upper + (at_peak - 2 * mean)[:, None]).mul_(p).mul_(-weight[:, None])
-    add_at(result, where, weight * (at_peak - mean))
+    """g P [(a - p)(ua - ub) - p (u - ub)], [N, K], with ub = sum_j p_j u_j.
+
+    ``weight`` is g P, ``at_peak`` ua, u at the largest class, and ``gap`` ua - ub, which is
+    ua (1 - P) - sum of the others' p u. So the others' columns are -g P p (u - ua + 2 gap), and
+    the largest class's is g P gap (1 - 2 P).
+    """
+    result = (upper - (at_peak - 2 * gap)[:, None]).mul_(p).mul_(-weight[:, None])
+    put_at(result, rows.where, weight * gap * (2 * rows.rest - 1))
     return result
