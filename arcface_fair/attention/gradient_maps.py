@@ -29,7 +29,7 @@ from arcface_fair.head import Active, CosFace, PartialFC
 
 _FIRST_SCALE, _LARGEST_SCALE = 2.0**12, 2.0**40
 _STEPS_TO_GROW = 50
-_SMALLEST_MEAN = 1e-20  # a map below it holds rounding errors, and 1 / mean must stay finite
+_SMALLEST_MEAN = 1e-30  # maps below it count as zeros; 1 / mean must stay finite in float32
 
 
 @dataclass(frozen=True)
