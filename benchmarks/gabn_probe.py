@@ -128,15 +128,16 @@ def measure(name: str, seed: int, folder: Path, world: World, data: tuple, epoch
         read_sets(sorted((folder / "faces").glob("*_test.bin"))),
         name,
     )
+    total = table.summary()
     head = load_head(output, read_config(output))
     images, groups, half = data
     maps = attention_maps(backbone, head, images)
     areas = [group_map("", images[groups == g], maps[groups == g]).area for g in range(4)]
     return {
         "variant": name, "seed": seed, "train_s": round(seconds, 1),
-        "accuracy": [round(float(a), 4) for a in table.accuracies],
-        "mean": round(table.mean, 4), "worst": round(float(table.accuracies.min()), 4),
-        "std": round(table.std_ddof0, 4), "mean_tpr": round(table.mean_tpr, 4),
+        "accuracy": [round(table[f"accuracy/{g}"], 4) for g in table.groups],
+        "mean": round(total["mean"], 4), "worst": round(total["worst"], 4),
+        "std": round(total["std_ddof0"], 4), "mean_tpr": round(total["mean_tpr"], 4),
         "probe": round(probe(maps, groups, half, seed), 4),
         "area": [round(area, 4) for area in areas],
     }  # fmt: skip

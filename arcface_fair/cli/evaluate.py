@@ -25,9 +25,9 @@ from arcface_fair.errors import UserError
 from arcface_fair.evaluation.all_pairs import AllPairs
 from arcface_fair.evaluation.comparisons import Comparisons
 from arcface_fair.evaluation.groups import group_table, side_by_side
-from arcface_fair.evaluation.metrics import METRICS, OVER_GROUPS, Metric, Protocol, tpr_metric
+from arcface_fair.evaluation.metrics import METRICS, Metric, Protocol, headline, tpr_metric
 from arcface_fair.evaluation.resampling import Estimate
-from arcface_fair.evaluation.text import text_table
+from arcface_fair.evaluation.text import text_table, two_digits
 from arcface_fair.judge.inputs import bins_of_run, embedder, names_of, read_verification_sets
 from arcface_fair.judge.protocols import compare_sets, judge_all_pairs, judge_ijb
 from arcface_fair.report import Report, build_report, write_csv, write_html, write_json
@@ -74,14 +74,12 @@ def figures_of_runs(models: list[str]) -> tuple[tuple[str, bytes], ...]:
     return tuple(pictures)
 
 
-WHOLE = ("mean accuracy", "worst accuracy", "STD n", "STD n-1", "SER")
 SPREADS = ("FMR max/min", "FNMR max/min", "FDR", "GARBE", "inequity rate")
 
 
 def intervals(report: Report) -> str:
     """The metrics over all groups with their intervals, models below each other."""
-    tprs = [tpr_metric(report.protocol.fprs[0], over).key for over in OVER_GROUPS]
-    names = [*WHOLE[:2], *tprs, *WHOLE[2:]]
+    names = headline(report.protocol)
     lines = [
         [model.name, *(_shown(report.metrics[name], model.estimates[name]) for name in names)]
         for model in report.models
@@ -101,13 +99,13 @@ def at_one_threshold(report: Report) -> str:
     for model in report.models:
         rates = [
             " / ".join(
-                _plain(100 * model.estimates[METRICS[rate].of(group).key].value)
+                two_digits(100 * model.estimates[METRICS[rate].of(group).key].value)
                 for rate in ("fmr", "fnmr")
             )
             for group in report.groups
         ]
         lines.append(
-            [model.name, *rates, *(_plain(model.estimates[name].value) for name in SPREADS)]
+            [model.name, *rates, *(two_digits(model.estimates[name].value) for name in SPREADS)]
         )
     return text_table(heads, lines) + "\n"
 
@@ -127,18 +125,11 @@ def all_pairs_text(name: str, pairs: AllPairs) -> str:
 
 
 def _shown(metric: Metric, estimate: Estimate, signed: bool = False) -> str:
-    scale = 100 if metric.unit == "percent" else 1
-    if math.isnan(estimate.value):
-        return "-"
-    sign = "+" if signed else ""
-    text = f"{scale * estimate.value:{sign}.2f}"
-    if math.isnan(estimate.low):
-        return text
-    return f"{text} [{scale * estimate.low:{sign}.2f}, {scale * estimate.high:{sign}.2f}]"
-
-
-def _plain(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}"
+    value, low, high = (
+        two_digits(metric.shown(number), signed)
+        for number in (estimate.value, estimate.low, estimate.high)
+    )
+    return value if math.isnan(estimate.low) else f"{value} [{low}, {high}]"
 
 
 HELP = "measure a model group by group: accuracy, TPR, error rates, intervals, a report"

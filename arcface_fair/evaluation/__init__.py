@@ -7,7 +7,7 @@ Scores that are given need nothing else: `Comparisons` holds them, `measure` giv
 
 from arcface_fair.evaluation.all_pairs import AllPairs, all_pairs, intersections
 from arcface_fair.evaluation.comparisons import Comparisons, people_of_pairs
-from arcface_fair.evaluation.groups import FairnessTable, GroupRow, group_table, side_by_side
+from arcface_fair.evaluation.groups import FairnessTable, group_table, side_by_side
 from arcface_fair.evaluation.metrics import Protocol, measure
 from arcface_fair.evaluation.resampling import Estimate, Resampled, resample
 from arcface_fair.evaluation.templates import (
@@ -31,7 +31,6 @@ __all__ = [
     "Comparisons",
     "Estimate",
     "FairnessTable",
-    "GroupRow",
     "Identification",
     "Protocol",
     "Resampled",

@@ -1,33 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""What groups get from one model: accuracies, their mean, worst and spread, in one table.
+"""What groups get from one model, as one table: the metrics of `measure` of a single FPR.
 
 STD and SER say how unequal groups are, not how good the model is: a model that has collapsed is
 equally bad for all. Every view of a table therefore carries the mean, the worst group and the
 TPR beside them, and says in words when a mean falls.
-
-- STD: standard deviation of the groups' accuracies. The papers differ: ddof 0 in the tables of
-  INV-REG (ICCV 2023), ddof 1 in those of GABN (arXiv 2304.02284); both are given.
-- SER, the skewed error ratio: max_g (1 - accuracy_g) / min_g (1 - accuracy_g) (GABN, section 4.1).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
-import numpy as np
 from numpy.typing import NDArray
 
 from arcface_fair.errors import UserError
-from arcface_fair.evaluation.metrics import accuracy_summary
-from arcface_fair.evaluation.text import text_table
-from arcface_fair.evaluation.verification import (
-    Floats,
-    ten_fold_of_distances,
-    tpr_at_fpr,
+from arcface_fair.evaluation.comparisons import Comparisons
+from arcface_fair.evaluation.metrics import (
+    METRICS,
+    OF_ACCURACIES,
+    Metric,
+    Protocol,
+    measure,
+    tpr_metric,
 )
+from arcface_fair.evaluation.text import text_table, two_digits
+from arcface_fair.evaluation.verification import ten_fold_of_distances
 from arcface_fair.files import finite_or_none
 
 Pairs = tuple[NDArray, NDArray]
@@ -37,85 +34,58 @@ FPR = 1e-2
 
 
 @dataclass(frozen=True)
-class GroupRow:
-    """One group: 10-fold accuracy 0..1 with its spread over folds, and TPR at the table's FPR.
+class FairnessTable:
+    """The metrics of one model by key. Rates are 0..1, NaN where the data cannot resolve them.
 
-    tpr is NaN where the group has too few impostor pairs to resolve the FPR. correct is bool [P].
+    pairs: their number by group. fold_std: of a group's accuracy over the ten folds.
     """
 
-    name: str
-    pairs: int
-    accuracy: float
-    fold_std: float
-    tpr: float
-    correct: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class FairnessTable:
-    """The rows of one model and what follows from them. Rates are 0..1."""
-
-    rows: tuple[GroupRow, ...]
+    values: Mapping[str, float]
+    pairs: Mapping[str, int]
+    fold_std: Mapping[str, float]
     fpr: float = FPR
 
-    @cached_property
-    def accuracies(self) -> Floats:
-        """Accuracy per group, [G]."""
-        return np.array([row.accuracy for row in self.rows])
-
-    @cached_property
-    def _summary(self) -> dict[str, float]:
-        return {key: float(value) for key, value in accuracy_summary(self.accuracies).items()}
+    def __getitem__(self, key: str) -> float:
+        return self.values[key]
 
     @property
-    def mean(self) -> float:
-        """Unweighted mean of the groups' accuracies."""
-        return self._summary["mean accuracy"]
+    def groups(self) -> list[str]:
+        """Names of the groups, in order."""
+        return list(self.pairs)
 
-    @property
-    def mean_tpr(self) -> float:
-        """Unweighted mean of the groups' TPRs; NaN if one has none."""
-        return float(np.mean([row.tpr for row in self.rows]))
+    def by_group(self, metric: Metric) -> dict[str, float]:
+        """One metric of every group."""
+        return {group: self[metric.of(group).key] for group in self.groups}
 
-    @property
-    def worst(self) -> GroupRow:
-        """The group with the lowest accuracy, the first of equals."""
-        return self.rows[int(self.accuracies.argmin())]
-
-    @property
-    def std_ddof0(self) -> float:
-        """Population standard deviation of the accuracies; NaN for a single group."""
-        return self._summary["STD n"]
-
-    @property
-    def std_ddof1(self) -> float:
-        """Sample standard deviation of the accuracies; NaN for a single group."""
-        return self._summary["STD n-1"]
-
-    @property
-    def ser(self) -> float:
-        """Largest over smallest error; infinite if some groups have none, NaN for one group."""
-        return self._summary["SER"]
+    def summary(self) -> dict[str, float]:
+        """What is said of all groups, by the names of curves and of ``best.json``."""
+        return {
+            "mean": self["mean accuracy"],
+            "worst": self["worst accuracy"],
+            "std_ddof0": self["STD n"],
+            "std_ddof1": self["STD n-1"],
+            "ser": self["SER"],
+            "mean_tpr": self[tpr_metric(self.fpr, "mean ").key],
+        }
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON; what is undefined or infinite becomes None."""
+        accuracies = self.by_group(METRICS["accuracy"])
+        tprs = self.by_group(tpr_metric(self.fpr))
         groups = {
-            row.name: {
-                "pairs": row.pairs,
-                "accuracy": row.accuracy,
-                "fold_std": row.fold_std,
-                "tpr": finite_or_none(row.tpr),
+            group: {
+                "pairs": self.pairs[group],
+                "accuracy": accuracies[group],
+                "fold_std": self.fold_std[group],
+                "tpr": finite_or_none(tprs[group]),
             }
-            for row in self.rows
+            for group in self.groups
         }
+        worst = min(accuracies, key=accuracies.__getitem__)  # the first of equals
         return {
             "groups": groups,
-            "mean": self.mean,
-            "worst": {"group": self.worst.name, "accuracy": self.worst.accuracy},
-            "std_ddof0": finite_or_none(self.std_ddof0),
-            "std_ddof1": finite_or_none(self.std_ddof1),
-            "ser": finite_or_none(self.ser),
-            "mean_tpr": finite_or_none(self.mean_tpr),
+            **{name: finite_or_none(value) for name, value in self.summary().items()},
+            "worst": {"group": worst, "accuracy": accuracies[worst]},
             "fpr": self.fpr,
         }
 
@@ -129,19 +99,19 @@ def group_table(groups: Mapping[str, Pairs], fpr: float = FPR) -> FairnessTable:
 
     Raises UserError, naming the group, where its pairs cannot be judged.
     """
-    if not groups:
-        raise UserError("there is no group to judge; give at least one verification set")
-    rows = []
-    for name, (distances, same) in groups.items():
+    comparisons = {}
+    for name, pairs in groups.items():
         try:
-            result = ten_fold_of_distances(distances, same)
-            tpr = tpr_at_fpr(distances, same, fpr)
+            comparisons[name] = Comparisons(*pairs)
         except UserError as error:
             raise UserError(f"group {name!r}: {error}") from error
-        rows.append(
-            GroupRow(name, len(distances), result.accuracy, result.std, tpr, result.correct)
-        )
-    return FairnessTable(tuple(rows), fpr)
+    values = measure(comparisons, Protocol((fpr,)))
+    return FairnessTable(
+        {key: float(value[0]) for key, value in values.items()},
+        {name: len(group.same) for name, group in comparisons.items()},
+        {name: ten_fold_of_distances(*pairs).std for name, pairs in groups.items()},
+        fpr,
+    )
 
 
 def side_by_side(models: Mapping[str, FairnessTable]) -> str:
@@ -150,8 +120,8 @@ def side_by_side(models: Mapping[str, FairnessTable]) -> str:
     Raises UserError if the models were not judged on the same groups.
     """
     tables = list(models.values())
-    names = [row.name for row in tables[0].rows]
-    if any([row.name for row in table.rows] != names for table in tables):
+    names = tables[0].groups
+    if any(table.groups != names for table in tables):
         raise UserError(
             "the models were judged on different groups; evaluate all on the same sets to compare"
         )
@@ -168,43 +138,41 @@ def side_by_side(models: Mapping[str, FairnessTable]) -> str:
 
 
 def _accuracy_cells(table: FairnessTable) -> list[float]:
-    shares = [*table.accuracies, table.mean, table.worst.accuracy, table.std_ddof0, table.std_ddof1]
-    return [100 * share for share in shares] + [table.ser]
+    of_groups = (METRICS["accuracy"].of(group) for group in table.groups)
+    return _shown(table, [*of_groups, *(METRICS[key] for key in OF_ACCURACIES)])
 
 
 def _tpr_cells(table: FairnessTable) -> list[float]:
-    return [100 * share for share in (*(row.tpr for row in table.rows), table.mean_tpr)]
+    of_groups = (tpr_metric(table.fpr).of(group) for group in table.groups)
+    return _shown(table, [*of_groups, tpr_metric(table.fpr, "mean ")])
+
+
+def _shown(table: FairnessTable, metrics: Iterable[Metric]) -> list[float]:
+    return [metric.shown(table[metric.key]) for metric in metrics]
 
 
 def _block(head: list[str], rows: Mapping[str, list[float]]) -> str:
-    lines = [[name, *(_cell(v) for v in cells)] for name, cells in rows.items()]
+    lines = [[name, *map(two_digits, cells)] for name, cells in rows.items()]
     if len(rows) == 2:
         first, second = rows.values()
         changes = (b - a for a, b in zip(first, second, strict=True))
-        lines.append(["difference", *(_cell(change, signed=True) for change in changes)])
+        lines.append(["difference", *(two_digits(change, signed=True) for change in changes)])
     return text_table(head, lines)
-
-
-def _cell(value: float, signed: bool = False) -> str:
-    if math.isnan(value):
-        return "-"
-    return f"{value:+.2f}" if signed else f"{value:.2f}"
 
 
 def _in_words(first: tuple[str, FairnessTable], second: tuple[str, FairnessTable]) -> str:
     (old_name, old), (new_name, new) = first, second
-    change = 100 * (new.mean - old.mean)
-    worst = 100 * (new.worst.accuracy - old.worst.accuracy)
+    mean, worst, spread = (new[key] - old[key] for key in OF_ACCURACIES[:3])
     text = (
-        f"{new_name} against {old_name}: mean accuracy {_moved(change)}, "
-        f"worst group {_moved(worst)}."
+        f"{new_name} against {old_name}: mean accuracy {moved(mean)}, worst group {moved(worst)}."
     )
-    if change < 0 and new.std_ddof0 < old.std_ddof0:
+    if mean < 0 and spread < 0:
         text += " The spread is smaller and the mean fell: groups were levelled down in part."
     return text
 
 
-def _moved(points: float) -> str:
-    if abs(points) < 0.005:
+def moved(share: float) -> str:
+    """How far a share went between two models, in points and in words."""
+    if abs(100 * share) < 0.005:
         return "is unchanged"
-    return f"{'rose' if points > 0 else 'fell'} by {abs(points):.2f} points"
+    return f"{'rose' if share > 0 else 'fell'} by {abs(100 * share):.2f} points"

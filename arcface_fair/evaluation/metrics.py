@@ -11,7 +11,7 @@ key: ``accuracy/GROUP``, ``tpr@0.01/GROUP``, ``mean accuracy``. All rates are 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -50,6 +50,10 @@ class Metric:
     def of(self, group: str) -> Metric:
         """The same metric of one group."""
         return replace(self, key=f"{self.key}/{group}", name=self.key, group=group)
+
+    def shown(self, value: float) -> float:
+        """The value as people read it: shares in percent, others as they are."""
+        return 100 * value if self.unit == "percent" else value
 
 
 RATIO = (1.0, np.inf)
@@ -93,6 +97,17 @@ def metrics_of(groups: Iterable[str], protocol: Protocol) -> dict[str, Metric]:
 
 
 OVER_GROUPS: tuple[Literal["mean ", "worst "], ...] = ("mean ", "worst ")
+OF_ACCURACIES = ("mean accuracy", "worst accuracy", "STD n", "STD n-1", "SER")
+
+
+def headline(protocol: Protocol) -> list[str]:
+    """Keys of what is said of all groups. STD and SER say how unequal groups are, not how good a
+    model is: they stand behind the mean, the worst group and the TPR, in one row, nowhere else.
+    """
+    tprs = [tpr_metric(protocol.fprs[0], over).key for over in OVER_GROUPS]
+    return [*OF_ACCURACIES[:2], *tprs, *OF_ACCURACIES[2:]]
+
+
 DECIDING = 10  # fewer accepted impostors than this, and their luck decides the threshold
 
 
@@ -130,33 +145,15 @@ def measure(
         raise UserError("there is no group to judge; give at least one verification set")
     if weights is None:
         weights = {name: np.ones((1, len(group.same))) for name, group in groups.items()}
-    results: dict[str, Floats] = {}
+    values: dict[str, Floats] = {}
     for name, group in groups.items():
         pairs = group.distances, group.same, weights[name]
-        results[f"accuracy/{name}"] = weighted_ten_fold(*pairs)
+        values[METRICS["accuracy"].of(name).key] = weighted_ten_fold(*pairs)
         for fpr in protocol.fprs:
-            results[f"tpr@{fpr:g}/{name}"] = weighted_tpr(
-                group.distances, group.same, weights[name], fpr
-            )
-    results |= _at_one_threshold(groups, protocol, weights)
-    accuracies = np.stack([results[f"accuracy/{name}"] for name in groups], axis=-1)
-    return results | accuracy_summary(accuracies) | _of_rates(results, list(groups), protocol)
-
-
-def accuracy_summary(accuracies: Floats) -> dict[str, Floats]:
-    """Mean, worst and spread over groups, [...] each, of accuracies [..., G] in 0..1.
-
-    Spreads of a single group are NaN.
-    """
-    several = accuracies.shape[-1] > 1
-    nothing = np.full(accuracies.shape[:-1], np.nan)
-    return {
-        "mean accuracy": accuracies.mean(-1),
-        "worst accuracy": accuracies.min(-1),
-        "STD n": accuracies.std(-1) if several else nothing,
-        "STD n-1": accuracies.std(-1, ddof=1) if several else nothing,
-        "SER": differentials.skewed_error_ratio(accuracies) if several else nothing,
-    }
+            values[tpr_metric(fpr).of(name).key] = weighted_tpr(*pairs, fpr)
+    values |= _at_one_threshold(groups, protocol, weights)
+    accuracies = _stacked(values, METRICS["accuracy"], groups)
+    return values | over_accuracies(accuracies) | _over_rates(values, groups, protocol)
 
 
 def explain_too_few(impostors: int, rate: float) -> str:
@@ -176,22 +173,45 @@ def _at_one_threshold(
         names = [f"{rate}/{name}" for rate in ("fmr", "fnmr") for name in groups]
         return dict.fromkeys((*names, "threshold"), nothing)
     limits = weighted_threshold(impostors, pooled, protocol.fmr)
-    results = {"threshold": 1 - limits / 2}
+    rates = {"threshold": 1 - limits / 2}
     for name, group in groups.items():
         other, weight = ~group.same, weights[name]
-        results[f"fmr/{name}"] = weighted_share(group.distances[other], weight[:, other], limits)
+        rates[f"fmr/{name}"] = weighted_share(group.distances[other], weight[:, other], limits)
         accepted = weighted_share(group.distances[group.same], weight[:, group.same], limits)
-        results[f"fnmr/{name}"] = 1 - accepted
-    return results
+        rates[f"fnmr/{name}"] = 1 - accepted
+    return rates
 
 
-def _of_rates(
-    results: Mapping[str, Floats], names: list[str], protocol: Protocol
+def _stacked(values: Mapping[str, Floats], metric: Metric, groups: Iterable[str]) -> Floats:
+    """One metric of every group, [B, G]."""
+    return np.stack([values[metric.of(group).key] for group in groups], axis=-1)
+
+
+def over_accuracies(accuracies: Floats) -> dict[str, Floats]:
+    """What follows from the groups' accuracies [B, G], [B] each; spreads of one group are NaN.
+
+    STD: standard deviation of the groups' accuracies. The papers differ: ddof 0 in the tables of
+    INV-REG (ICCV 2023), ddof 1 in those of GABN (arXiv 2304.02284); both are given.
+    """
+    several = accuracies.shape[-1] > 1
+    nothing = np.full(len(accuracies), np.nan)
+    ser = differentials.skewed_error_ratio(accuracies)
+    return {
+        "mean accuracy": accuracies.mean(-1),
+        "worst accuracy": accuracies.min(-1),
+        "STD n": accuracies.std(-1) if several else nothing,
+        "STD n-1": accuracies.std(-1, ddof=1) if several else nothing,
+        "SER": ser if several else nothing,
+    }
+
+
+def _over_rates(
+    values: Mapping[str, Floats], groups: Collection[str], protocol: Protocol
 ) -> dict[str, Floats]:
-    fmr, fnmr = (np.stack([results[f"{r}/{n}"] for n in names], axis=-1) for r in ("fmr", "fnmr"))
+    fmr, fnmr = (_stacked(values, METRICS[rate], groups) for rate in ("fmr", "fnmr"))
     of_whole: dict[str, Floats] = {}
     for fpr in protocol.fprs:
-        rates = np.stack([results[tpr_metric(fpr).of(name).key] for name in names], axis=-1)
+        rates = _stacked(values, tpr_metric(fpr), groups)
         of_whole[tpr_metric(fpr, "mean ").key] = rates.mean(-1)
         of_whole[tpr_metric(fpr, "worst ").key] = rates.min(-1)
     spreads = {
@@ -203,6 +223,6 @@ def _of_rates(
         "GARBE": differentials.garbe(fmr, fnmr, protocol.alpha),
         "inequity rate": differentials.inequity_rate(fmr, fnmr, protocol.alpha),
     }
-    if len(names) == 1:
-        spreads = {name: np.full_like(values, np.nan) for name, values in spreads.items()}
+    if len(groups) == 1:
+        spreads = {key: np.full_like(spread, np.nan) for key, spread in spreads.items()}
     return of_whole | spreads

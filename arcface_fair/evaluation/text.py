@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Tables for a terminal: every table of the package is laid out here."""
+"""Tables for a terminal: every table of the package and its numbers are laid out here."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,3 +21,10 @@ def text_table(heads: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
         )
         for row in rows
     )
+
+
+def two_digits(value: float, signed: bool = False) -> str:
+    """A number with two decimals, "-" for an unknown one."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:+.2f}" if signed else f"{value:.2f}"

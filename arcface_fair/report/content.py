@@ -12,6 +12,7 @@ import numpy as np
 from arcface_fair.errors import UserError
 from arcface_fair.evaluation.all_pairs import AllPairs
 from arcface_fair.evaluation.comparisons import Comparisons
+from arcface_fair.evaluation.groups import moved
 from arcface_fair.evaluation.metrics import (
     DECIDING,
     METRICS,
@@ -176,14 +177,10 @@ def fall_in_words(
 
 
 def _moved(title: str, change: Estimate) -> str:
-    points = 100 * change.value
-    if abs(points) < 0.005:
-        return f"{title} is unchanged"
-    way = "rose" if points > 0 else "fell"
-    sure = change.low > 0 or change.high < 0
-    text = f"{title} {way} by {abs(points):.2f} points"
-    if np.isnan(change.low):
+    text = f"{title} {moved(change.value)}"
+    if abs(100 * change.value) < 0.005 or np.isnan(change.low):
         return text
+    sure = change.low > 0 or change.high < 0
     return f"{text} [{100 * change.low:+.2f}, {100 * change.high:+.2f}]" + (
         "" if sure else " (the interval holds 0)"
     )

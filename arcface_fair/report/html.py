@@ -34,7 +34,7 @@ def number(metric: Metric, value: float, signed: bool = False) -> str:
         return "-"
     if math.isinf(value):
         return "\N{INFINITY}" if value > 0 else "-\N{INFINITY}"
-    shown = 100 * value if metric.unit == "percent" else value
+    shown = metric.shown(value)
     digits = 2 if abs(shown) >= 0.1 or shown == 0 else 3
     return f"{shown:+.{digits}f}" if signed else f"{shown:.{digits}f}"
 

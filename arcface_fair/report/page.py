@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from arcface_fair.evaluation.metrics import METRICS, OVER_GROUPS, Metric, tpr_metric
+from arcface_fair.evaluation.metrics import METRICS, Metric, headline, tpr_metric
 from arcface_fair.files import write_whole
 from arcface_fair.report import charts
 from arcface_fair.report.content import Model, Report, best_and_worst, pair_notes
@@ -23,9 +23,6 @@ from arcface_fair.report.html import (
     warnings_box,
 )
 
-# STD and SER say how unequal groups are, not how good a model is: they stand behind the mean, the
-# worst group and the TPR, in one row, and nowhere else.
-SPREADS = ("STD n", "STD n-1", "SER")
 AT_ONE_THRESHOLD = (
     "FMR max/min", "FMR max/geomean", "FNMR max/min", "FNMR max/geomean", "FDR", "GARBE",
     "inequity rate",
@@ -67,14 +64,8 @@ def page(report: Report) -> str:
     )
 
 
-def _headline(report: Report) -> list[str]:
-    fpr = report.protocol.fprs[0]
-    tprs = [tpr_metric(fpr, over).key for over in OVER_GROUPS]
-    return ["mean accuracy", "worst accuracy", *tprs, *SPREADS]
-
-
 def _overview(report: Report) -> str:
-    names = _headline(report)
+    names = headline(report.protocol)
     rows = [(m.name, _marked_over_models(report, m, names)) for m in report.models]
     if report.differences:
         changes = report.differences

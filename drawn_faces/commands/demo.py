@@ -132,21 +132,23 @@ def draw_figure(tables: Mapping[str, FairnessTable], path: Path) -> Path:
     """Bars of accuracy per group and model with binomial 95 % intervals, and the means as lines."""
     import numpy as np
 
+    from arcface_fair.evaluation.metrics import METRICS
     from arcface_fair.optional import COLOURS, pyplot
 
     plt = pyplot()
-    names = [row.name for row in next(iter(tables.values())).rows]
+    names = next(iter(tables.values())).groups
     figure, axes = plt.subplots(figsize=(1.6 + 1.5 * len(names), 4.2), layout="constrained")
     width = 0.8 / len(tables)
     for number, (model, table) in enumerate(tables.items()):
-        pairs = np.array([row.pairs for row in table.rows])
-        half = 196 * np.sqrt(table.accuracies * (1 - table.accuracies) / pairs)
+        accuracy = np.array(list(table.by_group(METRICS["accuracy"]).values()))
+        half = 196 * np.sqrt(accuracy * (1 - accuracy) / np.array(list(table.pairs.values())))
         at = np.arange(len(names)) + (number - (len(tables) - 1) / 2) * width
         colour = COLOURS[number % len(COLOURS)]
-        heights = 100 * table.accuracies
+        heights = 100 * accuracy
         axes.bar(at, heights, width * 0.92, yerr=half, color=colour, capsize=2, label=model)
-        axes.axhline(100 * table.mean, color=colour, linewidth=1, linestyle="--", zorder=0)
-    lowest = min(100 * table.worst.accuracy for table in tables.values())
+        mean = 100 * table["mean accuracy"]
+        axes.axhline(mean, color=colour, linewidth=1, linestyle="--", zorder=0)
+    lowest = min(100 * table["worst accuracy"] for table in tables.values())
     axes.set_ylim(max(0.0, 10 * np.floor((lowest - 5) / 10)), 100)
     axes.set_xticks(range(len(names)), names)
     axes.set_ylabel("10-fold accuracy, % (dashed: mean)")

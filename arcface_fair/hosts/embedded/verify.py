@@ -20,8 +20,9 @@ from arcface_fair import dist
 from arcface_fair.data.sets.bins import decode_bin, load_bin
 from arcface_fair.errors import UserError
 from arcface_fair.evaluation.groups import FairnessTable, group_table
+from arcface_fair.evaluation.metrics import METRICS
 from arcface_fair.evaluation.verification import squared_distances
-from arcface_fair.files import atomic_files
+from arcface_fair.files import write_whole
 from arcface_fair.run.checkpoint import write_atomically
 from arcface_fair.run.embed import embed_bin, rank0_statistics
 
@@ -97,23 +98,19 @@ def _share(pairs: int) -> range:
 
 def log_table(table: FairnessTable, log: Log, step: int) -> None:
     """Lines and the table in the log; curves of every group, mean, worst, TPR, STD and SER."""
-    for row in table.rows:
-        log.show(f"[{row.name}][{step}] accuracy {row.accuracy:.5f}")
-        log.scalar(f"verification/{row.name}", row.accuracy, step)
-    if len(table.rows) > 1:
+    for group, accuracy in table.by_group(METRICS["accuracy"]).items():
+        log.show(f"[{group}][{step}] accuracy {accuracy:.5f}")
+        log.scalar(f"verification/{group}", accuracy, step)
+    if len(table.groups) > 1:
         for line in table.as_text(f"step {step}").splitlines():
             log.show(line)
-    curves = {
-        "mean": table.mean,
-        "worst": table.worst.accuracy,
-        "mean_tpr": table.mean_tpr,
-        "std_ddof0": table.std_ddof0,
-        "std_ddof1": table.std_ddof1,
-        "ser": table.ser,
-    }
-    for name, value in curves.items():
+    for name, value in table.summary().items():
         if math.isfinite(value):
             log.scalar(f"verification_groups/{name}", value, step)
+
+
+# config.best_by -> what of the table's summary it stands for; "none" keeps no best.pt.
+BEST_BY = {"worst": "worst", "mean": "mean", "tpr": "mean_tpr"}
 
 
 class BestModel:
@@ -142,7 +139,7 @@ class BestModel:
         """Keeps the network if it is the best; call it on all ranks, rank 0 writes."""
         if self.figure == "none":
             return
-        value = _figure(table, self.figure)
+        value = table.summary()[BEST_BY[self.figure]]
         if not value > self.value:
             return
         self.value = value
@@ -151,11 +148,4 @@ class BestModel:
             return
         write_atomically(backbone.state_dict(), self.folder / "best.pt")
         about = {"figure": self.figure, "value": value, "step": step, "table": table.as_dict()}
-        with atomic_files(self.folder / "best.json") as (file,):
-            file.write(json.dumps(about, indent=1).encode() + b"\n")
-
-
-def _figure(table: FairnessTable, name: str) -> float:
-    if name == "worst":
-        return table.worst.accuracy
-    return table.mean if name == "mean" else table.mean_tpr
+        write_whole(self.folder / "best.json", json.dumps(about, indent=1).encode() + b"\n")

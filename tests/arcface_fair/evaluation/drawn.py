@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Comparisons drawn at random, for the tests of this folder."""
+"""Comparisons drawn at random, and tables of given accuracies, for tests."""
 
 import numpy as np
 
 from arcface_fair.evaluation.comparisons import Comparisons
+from arcface_fair.evaluation.groups import FairnessTable
+from arcface_fair.evaluation.metrics import over_accuracies
 
 
 def draw(seed=0, people=40, each=6, shift=0.0, person=0.1, noise=0.2):
@@ -19,3 +21,13 @@ def draw(seed=0, people=40, each=6, shift=0.0, person=0.1, noise=0.2):
     sides = np.concatenate([np.stack([a, a], 1), np.stack([a, b], 1)])
     order = rng.permutation(len(same))
     return Comparisons(distances[order], same[order], sides[order])
+
+
+def table_of(**accuracies):
+    """A table of groups with these accuracies, and TPRs that are 0.2 lower."""
+    values = {f"accuracy/{name}": value for name, value in accuracies.items()}
+    values |= {f"tpr@0.01/{name}": value - 0.2 for name, value in accuracies.items()}
+    found = over_accuracies(np.array([list(accuracies.values())]))
+    values |= {key: float(value[0]) for key, value in found.items()}
+    values["mean tpr@0.01"] = values["mean accuracy"] - 0.2
+    return FairnessTable(values, dict.fromkeys(accuracies, 100), dict.fromkeys(accuracies, 0.01))

@@ -9,20 +9,9 @@ import pytest
 
 from arcface_fair.errors import UserError
 from arcface_fair.evaluation.differentials import skewed_error_ratio
-from arcface_fair.evaluation.groups import (
-    FairnessTable,
-    GroupRow,
-    group_table,
-    side_by_side,
-)
-
-
-def table_of(**accuracies):
-    rows = [
-        GroupRow(name, 100, value, 0.01, value - 0.2, np.ones(100, bool))
-        for name, value in accuracies.items()
-    ]
-    return FairnessTable(tuple(rows))
+from arcface_fair.evaluation.groups import group_table, side_by_side
+from arcface_fair.evaluation.metrics import METRICS
+from tests.arcface_fair.evaluation.drawn import table_of
 
 
 def pairs(rate, count=400, seed=0):
@@ -45,21 +34,20 @@ def pairs(rate, count=400, seed=0):
 )
 def test_rows_of_the_papers_give_the_printed_figures(accuracies, mean, std, ddof, ser):
     table = table_of(**{f"race{i}": value / 100 for i, value in enumerate(accuracies)})
-    printed = table.std_ddof1 if ddof else table.std_ddof0
-    assert 100 * table.mean == pytest.approx(mean, abs=0.011)
+    printed = table["STD n-1" if ddof else "STD n"]
+    assert 100 * table["mean accuracy"] == pytest.approx(mean, abs=0.011)
     assert 100 * printed == pytest.approx(std, abs=0.011)
     if ser is not None:
-        assert table.ser == pytest.approx(ser, abs=0.011)
+        assert table["SER"] == pytest.approx(ser, abs=0.011)
 
 
 def test_every_group_is_judged_by_itself():
     table = group_table({"a": pairs(0.9), "b": pairs(0.7, seed=1)})
-    a, b = table.rows
-    assert (a.name, a.pairs, b.name) == ("a", 400, "b")
-    assert a.accuracy == pytest.approx(0.9, abs=0.05)
-    assert b.accuracy == pytest.approx(0.7, abs=0.07)
-    assert a.correct.mean() == pytest.approx(a.accuracy)
-    assert table.worst is b
+    accuracies = table.by_group(METRICS["accuracy"])
+    assert (table.groups, dict(table.pairs)) == (["a", "b"], {"a": 400, "b": 400})
+    assert accuracies["a"] == pytest.approx(0.9, abs=0.05)
+    assert accuracies["b"] == pytest.approx(0.7, abs=0.07)
+    assert table.as_dict()["worst"] == {"group": "b", "accuracy": accuracies["b"]}
 
 
 def test_ser_without_errors_is_one_and_with_errors_in_some_groups_infinite():

@@ -13,10 +13,11 @@ from arcface_fair.backbones import get_model
 from arcface_fair.data.sets.bins import decode_bin, load_bin, write_bin
 from arcface_fair.errors import UserError
 from arcface_fair.evaluation import ten_fold
-from arcface_fair.evaluation.groups import FairnessTable, GroupRow
+from arcface_fair.evaluation.groups import FairnessTable
 from arcface_fair.hosts.embedded import train
 from arcface_fair.hosts.embedded.verify import BestModel, Verification, log_table
 from arcface_fair.run.embed import embed_bin
+from tests.arcface_fair.evaluation import drawn
 from tests.small_data import picture, small_run, write_small_record
 
 CPU = torch.device("cpu")
@@ -53,29 +54,28 @@ class Notes:
 
 
 def table_of(*accuracies: float) -> FairnessTable:
-    rows = [
-        GroupRow(f"g{n}", 10, a, 0.0, a / 2, np.ones(10, bool)) for n, a in enumerate(accuracies)
-    ]
-    return FairnessTable(tuple(rows))
+    return drawn.table_of(**{f"g{number}": value for number, value in enumerate(accuracies)})
 
 
-def judge(folder: str) -> list[float]:
+def judge(folder: str) -> dict[str, object]:
     net = network()
     for name, buffer in net.named_buffers():
         if name.endswith("running_mean"):
             buffer.add_(torch.distributed.get_rank() if torch.distributed.is_initialized() else 0)
-    table = Verification(Path(folder), ("north", "south"), CPU)(net)
-    return [(row.pairs, row.accuracy, row.correct.tolist()) for row in table.rows]
+    return Verification(Path(folder), ("north", "south"), CPU)(net).as_dict()
 
 
 def test_the_table_is_that_of_the_whole_sets(tmp_path):
     names = write_groups(tmp_path)
     net = network()
     table = Verification(tmp_path, names, CPU)(net)
-    for row, name in zip(table.rows, names, strict=True):
+    assert table.groups == list(names)
+    for name in names:
         images, same = load_bin(tmp_path / f"{name}.bin")
         found = embed_bin(net, decode_bin(images))
-        assert row.accuracy == ten_fold(found[0::2], found[1::2], same).accuracy
+        expected = ten_fold(found[0::2], found[1::2], same)
+        assert table[f"accuracy/{name}"] == expected.accuracy
+        assert (table.pairs[name], table.fold_std[name]) == (21, expected.std)
 
 
 def test_three_ranks_share_the_pairs_and_agree_with_one_by_rank_0s_statistics(run_ranks, tmp_path):
@@ -117,7 +117,7 @@ def test_the_log_holds_the_table_and_the_curves_of_worst_and_spread():
     assert found["worst"] == pytest.approx(0.7)
     assert found["std_ddof0"] == pytest.approx(0.1)
     assert found["ser"] == pytest.approx(3)
-    assert found["mean_tpr"] == pytest.approx(0.4)
+    assert found["mean_tpr"] == pytest.approx(0.6)
 
 
 def test_a_single_set_has_no_table_and_no_spread():
