@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The exceptions a user can meet; everything else that is raised is our own mistake."""
+"""The exception a user can meet, and how a process ends; all else that is raised is our mistake."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+from typing import NoReturn
 
 
 class UserError(ValueError):
@@ -29,3 +31,18 @@ def print_sentence(error: UserError) -> None:
             raise UserError(str(error)) from None  # the box shows the traceback of what is raised
         except UserError as short:
             get_error_handler().record_exception(short)
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process with ``code``; a rank of several skips Python's finalisation.
+
+    DistributedDataParallel keeps the threads of gloo's group alive beyond destroy_process_group,
+    and one that asks for the interpreter during finalisation aborts the process: SIGABRT, after a
+    run that ended well too (seen in about 1 of 150 runs on a busy machine).
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -3,7 +3,8 @@
 
 import sys
 
-from arcface_fair.cli import leave, main
+from arcface_fair.cli import main
+from arcface_fair.errors import leave
 
 if __name__ == "__main__":
     leave(main(["train", *sys.argv[1:]]))

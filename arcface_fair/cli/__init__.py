@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import atexit
 import importlib
 import importlib.util
 import os
@@ -20,44 +19,53 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import NoReturn
 
 import arcface_fair
 from arcface_fair.errors import UserError, print_sentence
 
 
 def commands() -> dict[str, str]:
-    """The sub-commands and their one line of help each, without importing any of them.
-
-    The line is read from the module's source, because what a command imports takes seconds.
-    """
-    return {command: _help(path) for command, (_, path) in sorted(_sources().items())}
+    """The sub-commands and their one line of help each, without importing any of them."""
+    return {name: _help(module) for name, module in sorted(_modules().items())}
 
 
-def _sources() -> dict[str, tuple[str, Path]]:
-    """Sub-command -> its module's name and source file."""
+def _modules() -> dict[str, str]:
+    """Sub-command -> its module. Raises UserError where two modules offer one command."""
     modules = [f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)]
     modules += [point.value for point in entry_points(group="arcface_fair.commands")]
-    return {
-        module.rpartition(".")[2].replace("_", "-"): (module, _source(module))
-        for module in modules
-        if "._" not in module
-    }
+    found: dict[str, str] = {}
+    for module in dict.fromkeys(modules):
+        name = module.rpartition(".")[2]
+        if name.startswith("_"):
+            continue
+        other = found.setdefault(name.replace("_", "-"), module)
+        if other != module:
+            raise UserError(
+                f"{other} and {module} both offer the command {name!r}, expected one of them; "
+                "uninstall the package that you do not need"
+            )
+    return found
 
 
-def _source(module: str) -> Path:
+def _help(module: str) -> str:
+    """The line ``HELP``, read from the source, because what a command imports takes seconds.
+
+    Raises UserError for an announced module that is not there or has no such line.
+    """
     package, _, below = module.partition(".")
     spec = importlib.util.find_spec(package)  # without a dot it imports nothing
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent.joinpath(*below.split(".")).with_suffix(".py")
-
-
-def _help(path: Path) -> str:
-    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "HELP":
-            return ast.literal_eval(statement.value)
-    raise AttributeError(f"{path} has no HELP, expected one line of text")
+    folders = [] if spec is None else list(spec.submodule_search_locations or ())
+    for folder in folders:
+        path = Path(folder, *below.split(".")).with_suffix(".py")
+        if not path.is_file():
+            continue
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "HELP":
+                return ast.literal_eval(statement.value)
+    raise UserError(
+        f"the command {below.rpartition('.')[2]!r} is announced as {module}, expected a module "
+        "with a line HELP = ...; reinstall its package, or uninstall it"
+    )
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
@@ -68,8 +76,13 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=arcface_fair.__version__)
     parsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name, (module_name, path) in sorted(_sources().items()):
-        line = _help(path)
+    for name, module_name in sorted(_modules().items()):
+        try:
+            line = _help(module_name)
+        except UserError:
+            if name == chosen:
+                raise
+            continue  # one broken package leaves the other commands as they are
         sub = parsers.add_parser(name, help=line, description=line)
         if name == chosen:
             module = importlib.import_module(module_name)
@@ -96,18 +109,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (`| head`); keep the interpreter from saying so twice.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-
-
-def leave(code: int) -> NoReturn:
-    """Ends the process with ``code``; a rank of several skips Python's finalisation.
-
-    DistributedDataParallel keeps the threads of gloo's group alive beyond destroy_process_group,
-    and one that asks for the interpreter during finalisation aborts the process: SIGABRT, after a
-    run that ended well too (seen in about 1 of 150 runs on a busy machine).
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)

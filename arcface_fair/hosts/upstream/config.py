@@ -18,7 +18,7 @@ from typing import Any
 
 from arcface_fair import dist
 from arcface_fair.data.training.dataset import FaceDataset, check_labels, open_dataset
-from arcface_fair.errors import UserError, print_sentence
+from arcface_fair.errors import UserError, leave, print_sentence
 from arcface_fair.hosts import build
 from arcface_fair.hosts.ranks import shared_error
 from arcface_fair.hosts.settings import IGNORED_KEYS, RunSettings, parse_run
@@ -185,4 +185,4 @@ def _end(
         before(kind, error, trace)
         return
     print_sentence(shared)
-    raise SystemExit(2)  # Python ends with this code, where a hook that returns ends with 1
+    leave(2)  # a hook that returns would end with code 1

@@ -185,9 +185,11 @@ class HostRun:
         if skip and "epoch_rng" in self._resumed:  # type: ignore[operator]
             torch.set_rng_state(self._resumed["epoch_rng"])  # type: ignore[index]
         self.state.epoch_rng = torch.get_rng_state()
+        last: Any = None
         if current().run is not None:
-            loader = until_error(loader, self.head, self._blank)
+            loader = until_error(loader, self.head, lambda: self._blank(last))
         for number, batch in enumerate(loader):
+            last = batch
             if number < skip:
                 continue
             if self._resumed is not None:
@@ -195,7 +197,10 @@ class HostRun:
                 self._restore_rng()
             yield batch
 
-    def _blank(self) -> list[Tensor]:
+    def _blank(self, last: Any) -> list[Any]:
+        """A batch of zeros with as many parts as the ``last`` one, which forks make longer."""
+        if last is not None:
+            return [torch.zeros_like(part) for part in last]
         size = self.cfg.batch_size
         images = torch.zeros((size, 3, FACE_SIZE, FACE_SIZE), device=device())
         return [images, torch.zeros(size, dtype=torch.long, device=device())]

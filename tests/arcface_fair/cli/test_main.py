@@ -48,13 +48,49 @@ def test_a_sentence_reaches_the_error_file_of_torchrun(tmp_path, monkeypatch, ca
     assert sentence in json.loads((tmp_path / "error.json").read_text())["message"]["message"]
 
 
-@pytest.mark.parametrize("code", [0, 2])
-def test_a_rank_of_several_skips_pythons_finalisation(monkeypatch, code):
-    steps = []
-    monkeypatch.setattr(cli.os, "_exit", lambda code: steps.append(code))
-    monkeypatch.setattr(cli.atexit, "_run_exitfuncs", lambda: steps.append("atexit"))
-    for ranks, expected in (("1", []), ("2", ["atexit", code])):
-        monkeypatch.setenv("WORLD_SIZE", ranks)
-        with pytest.raises(SystemExit) as ended:  # our stand-in for _exit returns
-            cli.leave(code)
-        assert (ended.value.code, steps) == (code, expected)
+class Announced:
+    def __init__(self, value):
+        self.value = value
+
+
+@pytest.fixture
+def announce(monkeypatch, tmp_path):
+    """Announces modules as installed packages do; a package ``mine`` offers the command greet."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "__init__.py").write_text("raise AssertionError('imported for its help')")
+    (tmp_path / "mine" / "greet.py").write_text('HELP = "say hello"\n')
+    (tmp_path / "mine" / "train.py").write_text('HELP = "train otherwise"\n')
+    (tmp_path / "mine" / "mute.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    return lambda *values: monkeypatch.setattr(
+        cli, "entry_points", lambda group: [Announced(value) for value in values]
+    )
+
+
+def test_a_command_of_another_package_is_listed_without_importing_it(announce):
+    announce("mine.greet")
+    assert cli.commands()["greet"] == "say hello"
+    assert "demo" not in cli.commands()
+
+
+@pytest.mark.parametrize("module", ["gone.hello", "mine.hello", "mine.mute"])
+def test_a_broken_command_is_one_sentence_and_the_others_go_on(announce, capsys, module):
+    announce(module)
+    name = module.partition(".")[2]
+    assert cli.main([name]) == 2
+    assert capsys.readouterr().err == (
+        f"arcface-fair: the command {name!r} is announced as {module}, expected a module with a "
+        "line HELP = ...; reinstall its package, or uninstall it\n"
+    )
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["reshard", "--help"])
+    assert ended.value.code == 0
+
+
+def test_two_modules_of_one_command_are_refused(announce, capsys):
+    announce("mine.train")
+    assert cli.main(["train", "x"]) == 2
+    assert capsys.readouterr().err == (
+        "arcface-fair: arcface_fair.cli.train and mine.train both offer the command 'train', "
+        "expected one of them; uninstall the package that you do not need\n"
+    )

@@ -198,3 +198,25 @@ def test_networks_of_some_epochs_are_kept(cfg, tmp_path):
     ]  # fmt: skip
     kept = torch.load(tmp_path / "run" / "model_epoch_1.pt", weights_only=True)
     assert kept.keys() == backbone.state_dict().keys()
+
+
+@pytest.mark.parametrize("shapes", [[], [(4, 3, 112, 112), (4,), (4, 1)]], ids=["at once", "later"])
+def test_a_rank_without_images_brings_a_blank_batch_of_the_loaders_form_and_its_error(
+    cfg, monkeypatch, shapes
+):
+    from arcface_fair import dist
+
+    def loader():
+        if shapes:
+            yield [torch.ones(shape) for shape in shapes]
+        raise UserError("record 3 cannot be read")
+
+    recorder = {"path": cfg.output + ".losses"}
+    run, _, head, *_ = started(cfg, plugins=["tests.recorder"], recorder=recorder)
+    run.before_epoch(0)
+    monkeypatch.setattr(dist, "world_size", lambda: 2)
+    *_, blank = run.batches(loader())
+    expected = shapes or [(cfg.batch_size, 3, 112, 112), (cfg.batch_size,)]
+    assert [tuple(part.shape) for part in blank] == expected
+    assert not any(part.any() for part in blank)
+    assert str(head.pending_error) == "record 3 cannot be read"
